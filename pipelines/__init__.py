@@ -1,0 +1,1 @@
+"""From landing files to published marts: ingest, identity, transform, publish, and their orchestration."""

@@ -1,0 +1,1 @@
+"""Filter JSON in; SQL, sentence and explanation out. Pure, except for `segment_engine.runtime`."""

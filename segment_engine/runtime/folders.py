@@ -1,0 +1,54 @@
+"""Where state lives below `CDP_DATA_DIR`: names of folders and files, nothing else.
+
+Reading or writing those files belongs to the modules that own them.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class DataFolders:
+    """The folders of one tenant's data directory; none is created here."""
+
+    root: Path
+
+    @property
+    def landing(self) -> Path:
+        return self.root / "landing"
+
+    @property
+    def build(self) -> Path:
+        return self.root / "build"
+
+    @property
+    def staged(self) -> Path:
+        return self.build / "staged"
+
+    @property
+    def warehouse(self) -> Path:
+        return self.build / "warehouse.duckdb"
+
+    @property
+    def marts(self) -> Path:
+        return self.build / "marts.duckdb"
+
+    @property
+    def quarantine(self) -> Path:
+        return self.root / "quarantine"
+
+    @property
+    def published(self) -> Path:
+        return self.root / "published"
+
+    @property
+    def runs(self) -> Path:
+        return self.root / "runs"
+
+    @property
+    def exports(self) -> Path:
+        return self.root / "exports"
+
+    @property
+    def dagster(self) -> Path:
+        return self.root / "dagster"
