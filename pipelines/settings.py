@@ -1,5 +1,6 @@
 """Settings of the pipeline, read from the environment (`CDP_*`); no other module reads the environment."""
 
+from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -19,11 +20,14 @@ class PipelineSettings(BaseSettings):
 
     data_dir: Path = Field(default=Path("data"), description="Folder that holds all state")
     timezone: str = Field(default="Asia/Shanghai", description="The tenant's zone; days are its calendar days")
+    first_business_day: date = Field(default=date(2024, 1, 1), description="Dagster's first daily partition")
     threads: int = Field(default=2, ge=1, description="DuckDB threads of the pipeline")
     memory_limit: str = Field(default="5GB", description="DuckDB memory limit of the pipeline")
     lock_wait_seconds: float = Field(default=5.0, ge=0, description="How long a run waits for the writer lock")
     keep_versions: int = Field(default=3, ge=1, description="Published versions that are kept")
-    keep_grace_minutes: int = Field(default=10, ge=0, description="An unpointed version is never deleted before this age")
+    keep_grace_minutes: int = Field(
+        default=10, ge=0, description="An unpointed version is never deleted before this age"
+    )
 
     @field_validator("timezone")
     @classmethod

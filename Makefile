@@ -1,0 +1,52 @@
+# `make demo` and `make test` are all a newcomer needs; both install what they need into .venv.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help setup demo test lint format types contracts docs lock bench-nightly clean
+
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## Make .venv with everything in it
+
+$(STAMP): requirements.lock pyproject.toml
+	@command -v python3 >/dev/null || { echo "python3 (3.11 or newer) is needed"; exit 1; }
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; found $$(python3 --version)"; exit 1; }
+	@scripts/install
+	@touch $(STAMP)
+
+demo: setup ## Sample data, a full night, API and Dagster UI, until Ctrl-C
+	$(BIN)/cdp demo
+
+test: setup lint types contracts ## Lint, types, import contracts, and the whole test suite
+	$(BIN)/pytest
+
+lint: setup ## ruff (format and lint), sqlfluff
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models dbt_project/tests
+
+format: setup ## Rewrite files in the house style
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+types: setup ## mypy, strict
+	$(BIN)/mypy
+
+contracts: setup ## Which room may import which
+	$(BIN)/lint-imports
+
+docs: setup ## dbt's documentation as one page: docs/build/dbt.html
+	$(BIN)/python -m pipelines.dbt_docs
+
+bench-nightly: setup ## The night's steps at 100,000 and 1,000,000 customers, beside DuckDB alone
+	$(BIN)/python -m benchmarks.nightly
+
+lock: ## Resolve the dependencies anew (needs uv)
+	uv pip compile --universal --generate-hashes --no-emit-index-url --group dev pyproject.toml -o requirements.lock
+
+clean: ## Remove what was built; data stays
+	rm -rf $(VENV) dbt_project/target docs/build .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,1 @@
+"""Customers as the API shows them: the published profiles, masked."""

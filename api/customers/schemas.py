@@ -1,0 +1,72 @@
+"""Shapes of the customer routes: what comes in by query, what goes out."""
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MAX_PAGE = 200
+
+
+class Channel(StrEnum):
+    """The five kinds of identity (客户身份渠道)."""
+
+    PATIENT = "patient"
+    OFFICIAL_ACCOUNT_FAN = "official_account_fan"
+    WECOM_CONTACT = "wecom_contact"
+    MINI_PROGRAM_USER = "mini_program_user"
+    LEAD = "lead"
+
+
+class CustomerQuery(BaseModel):
+    """Filters and page of the customer list; anything else in the query is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE, description="Customers per page / 每页条数")] = 50
+    cursor: Annotated[
+        str | None, Field(max_length=200, description="`next_cursor` of the page before / 上一页返回的游标")
+    ] = None
+    clinic_id: Annotated[str | None, Field(min_length=1, max_length=64, description="Home clinic / 所属机构")] = None
+    channel: Annotated[
+        Channel | None, Field(description="Only customers known through this channel / 客户身份渠道")
+    ] = None
+
+
+class Customer(BaseModel):
+    """One customer; names and phones are masked."""
+
+    one_id: str
+    nickname: str | None
+    name: str | None
+    avatar_url: str | None
+    phone: str | None
+    gender: str | None
+    birth_date: date | None
+    city: str | None
+    clinic_id: str | None
+    clinic_name: str | None
+    medical_record_no: str | None
+    patient_type: str | None
+    source_level_1: str | None
+    source_level_2: str | None
+    source_level_3: str | None
+    first_visit_at: datetime | None
+    last_visit_at: datetime | None
+    online_consultant_name: str | None
+    consultant_name: str | None
+    last_visit_doctor_name: str | None
+    responsible_doctor_name: str | None
+    customer_service_name: str | None
+    channels: list[str] = Field(description="How the customer is known / 客户身份渠道")
+    created_at: datetime | None
+
+
+class CustomerPage(BaseModel):
+    """One page, newest customers first; `next_cursor` is null on the last page."""
+
+    version: str = Field(description="Published version the page was read from / 数据版本")
+    as_of: date
+    customers: list[Customer]
+    next_cursor: str | None

@@ -1,0 +1,48 @@
+"""The application factory: settings in, an ASGI application out."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from api.customers.router import router as customers
+from api.errors import install_error_handlers
+from api.operations.metrics import Metrics, MetricsMiddleware
+from api.operations.router import router as operations
+from api.settings import ApiSettings
+from segment_engine.runtime.published import PublishedReader
+
+
+def create_app(settings: ApiSettings | None = None) -> FastAPI:
+    """Build the application; nothing is opened before the first request needs it."""
+    settings = settings or ApiSettings()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    reader = PublishedReader(settings.folders, timezone=settings.timezone, threads=settings.api_threads)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        reader.close()
+
+    app = FastAPI(
+        title="Dental CDP",
+        version="0.1.0",
+        summary="Customer data platform for dental clinic chains / 口腔连锁客户数据平台",
+        lifespan=lifespan,
+        generate_unique_id_function=_route_name,
+    )
+    app.state.settings = settings
+    app.state.reader = reader
+    app.state.metrics = Metrics()
+    app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
+    install_error_handlers(app)
+    app.include_router(operations)
+    app.include_router(customers, prefix="/v1")
+    return app
+
+
+def _route_name(route: APIRoute) -> str:
+    """Client generators take function names from here."""
+    return route.name

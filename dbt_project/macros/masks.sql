@@ -1,0 +1,29 @@
+{# 13812345678 → 138****5678, with or without a country code; a shorter number keeps its last two digits. #}
+{% macro mask_phone(expression) -%}
+case
+    when length({{ expression }}) >= 11
+        then left({{ expression }}, length({{ expression }}) - 8) || '****' || right({{ expression }}, 4)
+    else '****' || right({{ expression }}, 2)
+end
+{%- endmacro %}
+
+
+{# 唐三 → 唐*, 唐三藏 → 唐**: the first character and one star for each other. #}
+{% macro mask_name(expression) -%}
+left({{ expression }}, 1) || repeat('*', greatest(length({{ expression }}) - 1, 1))
+{%- endmacro %}
+
+
+{# A view of a mart tells what its columns mean like the mart itself: the comments of columns of the same name. #}
+{% macro copy_column_comments() -%}
+    {%- if execute -%}
+        {%- set marts = graph.nodes.values()
+            | selectattr('resource_type', 'equalto', 'model')
+            | selectattr('schema', 'equalto', 'marts')
+            | selectattr('alias', 'equalto', this.identifier) | list -%}
+        {%- set shown = adapter.get_columns_in_relation(this) | map(attribute='name') | list -%}
+        {%- for column in marts[0].columns.values() if marts and column.name in shown %}
+            comment on column {{ this }}.{{ column.name }} is {{ duckdb_escape_comment(column.description) }};
+        {%- endfor -%}
+    {%- endif -%}
+{%- endmacro %}

@@ -1,0 +1,6 @@
+select
+    substr(key, length('patient:saas:') + 1) as patient_id,
+    customer_key,
+    one_id
+from {{ source('identity', 'assignment') }}
+where present and starts_with(key, 'patient:')

@@ -1,0 +1,80 @@
+-- Whoever shares a phone or acts for somebody is related to them, not the same person: identity uses none of these.
+with
+patient_customers as (select * from {{ ref('int_patient_customer') }}),
+own_phones as (
+    select phone_e164, customer_key
+    from {{ ref('int_patient_own_phone') }}
+    inner join patient_customers using (patient_id)
+    where phone_e164 is not null
+    union
+    select {{ phone_e164('users.phone') }}, customers.customer_key
+    from {{ ref('stg_mini_program__users') }} as users
+    inner join {{ ref('int_mini_program_customer') }} as customers using (app_id, openid)
+    where users.phone is not null
+),
+-- A number that several customers call their own points at nobody.
+phone_holders as (
+    select phone_e164, any_value(customer_key) as customer_key
+    from own_phones
+    group by phone_e164
+    having count(*) = 1
+),
+other_numbers as (
+    select patient_id, relation, {{ phone_e164('phone') }} as phone_e164, updated_at
+    from {{ ref('stg_saas__patient_phones') }}
+    where relation <> '本人'
+),
+family_phones as (
+    select value as phone_e164, owner_key
+    from {{ source('identity', 'value_state') }}
+    where value_type = 'phone' and state = 'family' and owner_key is not null
+),
+found as (
+    select
+        patient_customers.customer_key,
+        phone_holders.customer_key as related_customer_key,
+        other_numbers.relation,
+        'patient_phone' as origin,
+        other_numbers.updated_at as known_at
+    from other_numbers
+    inner join patient_customers using (patient_id)
+    inner join phone_holders using (phone_e164)
+    union all
+    select fan_customers.customer_key, patient_customers.customer_key, bindings.relation, 'fan_binding', bindings.bound_at
+    from {{ ref('stg_official_account__fan_bindings') }} as bindings
+    inner join {{ ref('int_fan_customer') }} as fan_customers using (app_id, openid)
+    inner join patient_customers using (patient_id)
+    where bindings.relation <> '本人' and bindings.unbound_at is null
+    union all
+    select
+        user_customers.customer_key,
+        patient_customers.customer_key,
+        bindings.relation,
+        'mini_program_binding',
+        bindings.bound_at
+    from {{ ref('stg_mini_program__bindings') }} as bindings
+    inner join {{ ref('int_mini_program_customer') }} as user_customers using (app_id, openid)
+    inner join patient_customers using (patient_id)
+    where bindings.relation <> '本人' and bindings.unbound_at is null
+    union all
+    select patient_customers.customer_key, owners.customer_key, '家长', 'shared_phone', patients.created_at
+    from {{ ref('int_patient_own_phone') }} as phones
+    inner join family_phones using (phone_e164)
+    inner join {{ ref('stg_saas__patients') }} as patients using (patient_id)
+    inner join patient_customers using (patient_id)
+    inner join {{ source('identity', 'assignment') }} as owners on family_phones.owner_key = owners.key
+    union all
+    select patient_customers.customer_key, referrers.customer_key, '推荐人', 'referrer', patients.created_at
+    from {{ ref('stg_saas__patients') }} as patients
+    inner join patient_customers using (patient_id)
+    inner join patient_customers as referrers on patients.referrer_patient_id = referrers.patient_id
+)
+select
+    customer_key,
+    related_customer_key,
+    relation,
+    list_sort(list(distinct origin)) as origins,
+    min(known_at) as known_at
+from found
+where customer_key <> related_customer_key
+group by customer_key, related_customer_key, relation

@@ -1,0 +1,15 @@
+-- written by dbt_project/scripts/generate_staging.py from the contracts; do not edit
+select
+    binding_id,
+    app_id,
+    openid,
+    phone,
+    patient_id,
+    relation,
+    bound_at,
+    unbound_at,
+    is_deleted,
+    updated_at,
+    _batch_id
+from {{ source('raw', 'official_account__fan_bindings') }}
+where is_deleted is distinct from true

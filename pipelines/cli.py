@@ -1,0 +1,254 @@
+"""The `cdp` command: arguments in, functions called, answers shown. No rule of the product lives here."""
+
+import json
+import shutil
+import sys
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.clock import SystemClock, last_full_day
+from pipelines.settings import PipelineSettings
+from pipelines.show import NightProgress, show_result, show_status
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Customer data platform for dental clinic chains / 口腔连锁客户数据平台",
+)
+out = Console()
+err = Console(stderr=True)
+
+AsOf = Annotated[
+    str | None, typer.Option("--as-of", metavar="YYYY-MM-DD", help="Business day / 业务日期 [default: yesterday]")
+]
+
+
+class Format(StrEnum):
+    """How `cdp sql` prints."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+@app.command("sample-data")
+def sample_data(
+    customers: Annotated[
+        int, typer.Option(min=50, max=20_000_000, help="Persons in the made-up chain / 人数")
+    ] = 20_000,
+    days: Annotated[int, typer.Option(min=30, max=3650, help="Days of behaviour / 行为天数")] = 400,
+    seed: Annotated[int, typer.Option(help="Same seed, same files / 随机种子")] = 7,
+    dirty: Annotated[bool, typer.Option("--dirty", help="Add what real exports get wrong / 加入脏数据")] = False,
+    end_on: Annotated[
+        str | None, typer.Option(metavar="YYYY-MM-DD", help="Last business day [default: yesterday]")
+    ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Empty the data directory first / 先清空数据目录")] = False,
+) -> None:
+    """Write landing batches of a believable clinic chain. / 生成样例数据"""
+    from pipelines.sample.generate import write_sample  # noqa: PLC0415
+
+    settings = _settings()
+    landing = settings.folders.landing
+    if landing.exists() and any(landing.iterdir()):
+        if not replace:
+            _fail(f"{landing} is not empty; --replace empties the data directory first / 已有数据,加 --replace 先清空")
+        _empty(settings)
+    with out.status("writing sample data / 正在生成样例数据") as status:
+        summary = write_sample(
+            settings.folders,
+            customers=customers,
+            days=days,
+            seed=seed,
+            end_on=_day(end_on, settings),
+            dirty=dirty,
+            zone=settings.zone,
+            on_progress=lambda table, rows: status.update(f"writing sample data: {table} ({rows:,} rows)"),
+        )
+    rows = sum(summary.rows_by_table.values())
+    out.print(
+        f"{summary.customers:,} persons, {len(summary.rows_by_table)} tables, {rows:,} rows in {summary.seconds:.1f} s "
+        f"({summary.rows_per_second:,.0f} rows/s) → {landing}"
+    )
+
+
+@app.command()
+def nightly(
+    as_of: AsOf = None,
+    force: Annotated[bool, typer.Option("--force", help="Rebuild even when nothing new arrived / 强制重建")] = False,
+) -> None:
+    """Run everything from landing to publish for one business day. / 运行夜间任务"""
+    from pipelines.nightly import run_night  # noqa: PLC0415
+
+    settings = _settings()
+    day = _day(as_of, settings)
+    progress = NightProgress(out)
+    try:
+        record = run_night(settings, as_of=day, clock=SystemClock(settings.zone), progress=progress, force=force)
+    except KeyboardInterrupt:
+        _fail("stopped; the served version is untouched, run it again to go on / 已中断,已发布版本不受影响", code=130)
+    except Exception as error:  # (whatever failed, the operator reads one message and the record has the rest)
+        progress.stop()
+        _fail(f"the night of {day} failed; the last good version stays served / 夜间任务失败,仍提供上一版本\n{error}")
+    show_result(out, record)
+
+
+@app.command()
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="For machines / 输出 JSON")] = False,
+    all_rows: Annotated[bool, typer.Option("--all", help="Every quarantined reason, not the first 20 / 全部")] = False,
+) -> None:
+    """Show versions, freshness, quarantine and the last runs. / 查看状态"""
+    from pipelines.status import platform_status  # noqa: PLC0415
+
+    settings = _settings()
+    snapshot = platform_status(settings, now=SystemClock(settings.zone).now())
+    show_status(out, snapshot, settings, as_json=as_json, all_rows=all_rows)
+
+
+@app.command()
+def sql(
+    query: Annotated[str | None, typer.Argument(help="One SELECT; without it, a prompt / 查询语句")] = None,
+    output: Annotated[Format, typer.Option("--format", help="table, csv or json")] = Format.TABLE,
+    limit: Annotated[int, typer.Option(min=1, help="Rows shown in a table / 表格最多显示行数")] = 100,
+) -> None:
+    """Read-only SQL over the published version; `analyst` views mask personal data. / 查询已发布数据"""
+    from pipelines.sql_shell import SqlShell  # noqa: PLC0415
+
+    shell = SqlShell(_settings(), out, err, output=output.value, limit=limit)
+    if query is not None:
+        raise typer.Exit(shell.run(query))
+    raise typer.Exit(shell.prompt() if sys.stdin.isatty() else shell.run(sys.stdin.read()))
+
+
+@app.command()
+def seal(
+    folder: Annotated[Path, typer.Argument(help="landing/<source>/<table>/<batch_id> with data files / 批次目录")],
+    window_from: Annotated[str, typer.Option("--from", metavar="YYYY-MM-DD", help="First day covered / 起始日")],
+    window_to: Annotated[str, typer.Option("--to", metavar="YYYY-MM-DD", help="Last day covered / 截止日(含)")],
+) -> None:
+    """Write the manifest of files you dropped into landing, so that the next night loads them. / 封存手工批次"""
+    from pipelines.warehouse.drop import seal_dropped_folder  # noqa: PLC0415
+
+    settings = _settings()
+    try:
+        rows = seal_dropped_folder(
+            settings, folder, first_day=date.fromisoformat(window_from), last_day=date.fromisoformat(window_to)
+        )
+    except ValueError as error:
+        _fail(str(error))
+    out.print(f"sealed {folder}: {rows:,} rows / 已封存 {rows:,} 行")
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on / 监听地址")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port / 端口")] = 8000,
+) -> None:
+    """Start the API. / 启动接口服务"""
+    import uvicorn  # noqa: PLC0415
+
+    uvicorn.run("api.main:create_app", factory=True, host=host, port=port, log_level="info")
+
+
+@app.command()
+def dagster(
+    host: Annotated[str, typer.Option(help="Address to listen on / 监听地址")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port / 端口")] = 3000,
+) -> None:
+    """Start Dagster's UI and daemon (schedules, sensors). / 启动 Dagster"""
+    from pipelines.processes import run_dagster  # noqa: PLC0415
+
+    raise typer.Exit(run_dagster(_settings(), host=host, port=port))
+
+
+@app.command()
+def demo(
+    customers: Annotated[int, typer.Option(min=50, help="Persons in the sample chain / 样例人数")] = 5_000,
+    serve_it: Annotated[
+        bool, typer.Option("--serve/--no-serve", help="Also start API and Dagster / 是否启动服务")
+    ] = True,
+    api_port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+    dagster_port: Annotated[int, typer.Option(min=1, max=65535)] = 3000,
+) -> None:
+    """Sample data, a full night, then API and Dagster UI until Ctrl-C. / 一键演示"""
+    from pipelines.processes import serve_demo  # noqa: PLC0415
+
+    settings = _settings()
+    if not any(settings.folders.landing.glob("*/*/*")):
+        sample_data(customers=customers)
+    nightly()
+    if serve_it:
+        raise typer.Exit(serve_demo(settings, out, api_port=api_port, dagster_port=dagster_port))
+    out.print("next: [bold]cdp sql[/], [bold]cdp status[/], [bold]cdp serve[/], [bold]cdp dagster[/]")
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is wrong with this installation and how to mend it. / 检查环境"""
+    from pipelines.doctor import examine  # noqa: PLC0415
+
+    settings = _settings()
+    table = Table("check", "state", "what to do", title="cdp doctor", title_justify="left")
+    findings = examine(settings)
+    for finding in findings:
+        table.add_row(finding.name, "[green]ok[/]" if finding.ok else "[red]wrong[/]", finding.advice)
+    out.print(table)
+    for name, value in settings.model_dump().items():
+        description = PipelineSettings.model_fields[name].description or ""
+        out.print(f"  CDP_{name.upper()} = {value}   [dim]{description}[/]")
+    raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
+
+
+def _settings() -> PipelineSettings:
+    from pydantic import ValidationError  # noqa: PLC0415
+
+    try:
+        return PipelineSettings()
+    except ValidationError as error:
+        lines = [f"CDP_{str(problem['loc'][0]).upper()}: {problem['msg']}" for problem in error.errors()]
+        _fail("settings / 配置有误\n" + "\n".join(lines), code=2)
+
+
+def _day(text: str | None, settings: PipelineSettings) -> date:
+    if text is None:
+        return last_full_day(SystemClock(settings.zone).now(), settings.zone)
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        _fail(f"{text!r} is not a date like 2026-11-20 / 日期格式应为 2026-11-20", code=2)
+
+
+def _empty(settings: PipelineSettings) -> None:
+    """Remove what the pipeline made, and nothing else that may lie in the directory."""
+    folders = settings.folders
+    made = (
+        folders.landing,
+        folders.build,
+        folders.quarantine,
+        folders.published,
+        folders.runs,
+        folders.root / "sample_truth",
+    )
+    for folder in made:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _fail(message: str, *, code: int = 1) -> NoReturn:
+    err.print(f"[red]error[/] {message}", highlight=False)
+    raise typer.Exit(code)
+
+
+def show_json(value: object) -> None:
+    """Print a value as JSON that a program can read."""
+    out.print_json(json.dumps(value, ensure_ascii=False, default=str))
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,40 @@
+"""The published version as an asset."""
+
+from datetime import timedelta
+
+import dagster as dg
+
+from pipelines import steps
+from pipelines.defs.partitions import BUSINESS_DAYS, SINGLE_RUN
+from pipelines.defs.resources import OWNERS, POOL, Platform, business_day
+from pipelines.defs.transform import marts_and_checks
+from pipelines.nightly import record_success
+from pipelines.settings import PipelineSettings
+
+PUBLISHED = dg.AssetKey(["published", "marts"])
+
+
+@dg.asset(
+    key=PUBLISHED,
+    deps=sorted(marts_and_checks.keys),
+    group_name="publish",
+    owners=OWNERS,
+    kinds={"duckdb"},
+    description="The immutable file that API and analysts read (已发布版本), and the pointer CURRENT.",
+    partitions_def=BUSINESS_DAYS,
+    backfill_policy=SINGLE_RUN,
+    pool=POOL,
+    # Runs at 00:30; at 08:00 clinics open and expect yesterday.
+    freshness_policy=dg.FreshnessPolicy.cron(
+        deadline_cron="0 8 * * *", lower_bound_delta=timedelta(hours=8), timezone=PipelineSettings().timezone
+    ),
+)
+def published_marts(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult[None]:
+    """Publish what was built and checked for this business day."""
+    with platform.writing("publish") as settings:
+        day, now = business_day(context), platform.clock().now()
+        fingerprint = steps.input_fingerprint(settings, day)
+        publication, report = steps.publish(settings, day, run_id=context.run_id, now=now, fingerprint=fingerprint)
+        record_success(settings, run_id=context.run_id, as_of=day, now=now, publication=publication)
+    metadata = {"dagster/row_count": report.rows, **report.facts, "sha256": publication.pointer.sha256}
+    return dg.MaterializeResult(metadata=metadata)

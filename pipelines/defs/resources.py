@@ -1,0 +1,57 @@
+"""What assets are handed: the platform's settings and clock, and dbt."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+
+import dagster as dg
+from dagster_dbt import DbtCliResource, DbtProject
+
+from pipelines.clock import Clock, SystemClock
+from pipelines.settings import PipelineSettings
+from pipelines.warehouse.dbt import PROJECT_DIR, dbt_variables, target_path
+from pipelines.warehouse.lock import writer_lock
+
+POOL = "warehouse"
+OWNERS = ["team:data"]
+
+
+class Platform(dg.ConfigurableResource):  # type: ignore[misc]  (dagster's generics are untyped here)
+    """Settings, clock and the writer lock; reads the environment when asked, so tests can change it."""
+
+    def settings(self) -> PipelineSettings:
+        return PipelineSettings()
+
+    def clock(self) -> Clock:
+        return SystemClock(self.settings().zone)
+
+    @contextmanager
+    def writing(self, step: str) -> Iterator[PipelineSettings]:
+        """Settings for a step that writes, with the lock held; a night run from a shell waits or is waited for."""
+        settings = self.settings()
+        with writer_lock(settings.folders, wait_seconds=max(settings.lock_wait_seconds, 600), owner=f"dagster {step}"):
+            yield settings
+
+
+def business_day(context: dg.AssetExecutionContext) -> date:
+    """The business day a run covers: its partition; of a range, the last one, since a night covers all days before it."""
+    return date.fromisoformat(context.partition_key_range.end)
+
+
+def dbt_project() -> DbtProject:
+    """The dbt project with its manifest; the manifest is written here when it is missing."""
+    settings = PipelineSettings()
+    os.environ.update(dbt_variables(settings))
+    target = target_path(settings)
+    target.mkdir(parents=True, exist_ok=True)
+    project = DbtProject(project_dir=PROJECT_DIR, profiles_dir=PROJECT_DIR, target_path=target)
+    project.prepare_if_dev()
+    if not project.manifest_path.exists():
+        project.preparer.prepare(project)
+    return project
+
+
+def dbt_resource() -> DbtCliResource:
+    """dbt as a subprocess, as dagster-dbt streams it."""
+    return DbtCliResource(project_dir=dbt_project())

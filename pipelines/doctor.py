@@ -1,0 +1,80 @@
+"""`cdp doctor`: what is wrong with an installation, and how to mend it. Looks only; changes nothing."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from pipelines.ingest.contracts import load_contracts
+from pipelines.settings import PipelineSettings
+from pipelines.warehouse.lock import WarehouseBusy, writer_lock
+from pipelines.warehouse.publish import current_pointer
+from segment_engine.runtime.published import open_version
+
+FREE_BYTES = 5 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at."""
+
+    name: str
+    ok: bool
+    advice: str
+
+
+def examine(settings: PipelineSettings) -> list[Finding]:
+    """Look at folders, disk, contracts, lock and the published version."""
+    return [_folder(settings), _disk(settings), _contracts(), _lock(settings), _published(settings)]
+
+
+def _folder(settings: PipelineSettings) -> Finding:
+    place = settings.data_dir.resolve()
+    existing = next(parent for parent in (place, *place.parents) if parent.exists())
+    if os.access(existing, os.W_OK):
+        return Finding("data directory", True, str(place))
+    return Finding(
+        "data directory", False, f"{existing} is not writable: set CDP_DATA_DIR or its permissions / 目录不可写"
+    )
+
+
+def _disk(settings: PipelineSettings) -> Finding:
+    place = settings.data_dir.resolve()
+    existing = next(parent for parent in (place, *place.parents) if parent.exists())
+    free = shutil.disk_usage(existing).free
+    return Finding(
+        "disk",
+        free > FREE_BYTES,
+        f"{free / (1 << 30):.0f} GiB free; a night needs about three times the published file",
+    )
+
+
+def _contracts() -> Finding:
+    try:
+        return Finding("contracts", True, f"{len(load_contracts())} tables")
+    except ValueError as error:
+        return Finding("contracts", False, str(error))
+
+
+def _lock(settings: PipelineSettings) -> Finding:
+    if not Path(settings.folders.build).exists():
+        return Finding("writer lock", True, "nothing has run yet / 尚未运行")
+    try:
+        with writer_lock(settings.folders, wait_seconds=0, owner="cdp doctor"):
+            return Finding("writer lock", True, "free")
+    except WarehouseBusy as error:
+        return Finding("writer lock", True, f"a run holds it: {error}")
+
+
+def _published(settings: PipelineSettings) -> Finding:
+    pointer = current_pointer(settings.folders)
+    if pointer is None:
+        return Finding("published version", False, "none yet: run `cdp nightly` / 尚未发布")
+    try:
+        with open_version(settings.folders, pointer, timezone=settings.timezone) as con:
+            con.execute("select * from meta.publication").fetchall()
+    except duckdb.Error as error:
+        return Finding("published version", False, f"{pointer.file} does not open ({error}): run `cdp nightly --force`")
+    return Finding("published version", True, f"{pointer.version}, business day {pointer.as_of}")

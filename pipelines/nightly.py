@@ -1,0 +1,194 @@
+"""One night from landing to published, in one process and without a daemon: the order of the steps and its record.
+
+What a step does lives in `pipelines.steps`; how a terminal shows progress in `pipelines.cli`.
+"""
+
+import json
+import os
+import resource
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from pipelines import steps
+from pipelines.clock import Clock
+from pipelines.settings import PipelineSettings
+from pipelines.steps import StepReport
+from pipelines.warehouse.lock import writer_lock
+from pipelines.warehouse.publish import Publication, current_pointer
+from segment_engine.runtime.folders import DataFolders
+
+STEP_NAMES = ("ingest", "prepare identity", "identity", "marts and checks", "publish")
+Status = Literal["running", "succeeded", "unchanged", "failed"]
+
+
+class Progress(Protocol):
+    """Who wants to know how a night is going."""
+
+    def step_started(self, name: str) -> None: ...
+    def step_moved(self, name: str, message: str) -> None: ...
+    def step_finished(self, name: str, seconds: float, report: StepReport) -> None: ...
+
+
+class Silent:
+    """Nobody is watching."""
+
+    def step_started(self, name: str) -> None:
+        """Say nothing."""
+
+    def step_moved(self, name: str, message: str) -> None:
+        """Say nothing."""
+
+    def step_finished(self, name: str, seconds: float, report: StepReport) -> None:
+        """Say nothing."""
+
+
+@dataclass(slots=True)
+class RunRecord:
+    """One run as `data/runs/<run_id>.json` keeps it; moments are ISO 8601 with offset."""
+
+    run_id: str
+    as_of: str
+    started_at: str
+    pid: int
+    status: Status = "running"
+    finished_at: str | None = None
+    version: str | None = None
+    peak_memory_mib: int = 0
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    error: str | None = None
+
+    def write(self, folders: DataFolders) -> None:
+        """Replace the record on disk in one move."""
+        folders.runs.mkdir(parents=True, exist_ok=True)
+        target = folders.runs / f"{self.run_id}.json"
+        hidden = target.with_suffix(".tmp")
+        hidden.write_text(json.dumps(asdict(self), ensure_ascii=False, indent=1), encoding="utf-8")
+        hidden.replace(target)
+
+
+def read_runs(folders: DataFolders, *, newest: int = 10) -> list[RunRecord]:
+    """The newest run records, newest first."""
+    files = sorted(folders.runs.glob("*.json"), reverse=True)[:newest]
+    return [RunRecord(**json.loads(Path(file).read_text(encoding="utf-8"))) for file in files]
+
+
+def run_night(
+    settings: PipelineSettings, *, as_of: date, clock: Clock, progress: Progress | None = None, force: bool = False
+) -> RunRecord:
+    """Run every step for the business day `as_of` and return the record; re-raises what made a step fail.
+
+    When nothing new arrived since the served version (same batches, code and day) the night ends after ingest with
+    status `unchanged`, unless `force`. Raises WarehouseBusy when another process writes.
+    """
+    progress = progress or Silent()
+    started = clock.now().astimezone(settings.zone)
+    record = RunRecord(
+        run_id=f"{started:%Y%m%dT%H%M%S%f}"[:-3],
+        as_of=as_of.isoformat(),
+        started_at=started.isoformat(),
+        pid=os.getpid(),
+    )
+    with writer_lock(settings.folders, wait_seconds=settings.lock_wait_seconds, owner=f"cdp nightly {as_of}"):
+        record.write(settings.folders)
+        try:
+            _run_steps(settings, as_of, clock, record, progress, force)
+        except BaseException as error:
+            record.status = "failed"
+            record.error = f"{type(error).__name__}: {error}"
+            raise
+        finally:
+            record.finished_at = clock.now().astimezone(settings.zone).isoformat()
+            record.peak_memory_mib = _peak_memory_mib()
+            record.write(settings.folders)
+    return record
+
+
+def _run_steps(
+    settings: PipelineSettings, as_of: date, clock: Clock, record: RunRecord, progress: Progress, force: bool
+) -> None:
+    def step(name: str, work: Callable[[], StepReport]) -> StepReport:
+        progress.step_started(name)
+        began = time.perf_counter()
+        report = work()
+        seconds = time.perf_counter() - began
+        record.steps.append({"name": name, "seconds": round(seconds, 3), "rows": report.rows, "facts": report.facts})
+        record.write(settings.folders)
+        progress.step_finished(name, seconds, report)
+        return report
+
+    def moved(name: str) -> Callable[[Any], None]:
+        return lambda item: progress.step_moved(name, _say(item))
+
+    step("ingest", lambda: steps.ingest(settings, as_of, on_batch=moved("ingest")))
+    fingerprint = steps.input_fingerprint(settings, as_of)
+    served = current_pointer(settings.folders)
+    if served and served.fingerprint == fingerprint and not force:
+        record.status, record.version = "unchanged", served.version
+        return
+    step("prepare identity", lambda: steps.prepare_identity(settings, as_of, on_node=moved("prepare identity")))
+    step("identity", lambda: steps.resolve_identity(settings, as_of))
+    step("marts and checks", lambda: steps.build_marts(settings, as_of, on_node=moved("marts and checks")))
+
+    def publish() -> StepReport:
+        publication, report = steps.publish(
+            settings, as_of, run_id=record.run_id, now=clock.now().astimezone(settings.zone), fingerprint=fingerprint
+        )
+        record.status = "succeeded" if publication.status == "published" else "unchanged"
+        record.version = publication.pointer.version
+        return report
+
+    step("publish", publish)
+
+
+def _say(item: Any) -> str:
+    """A batch or dbt node in one short phrase."""
+    if hasattr(item, "table"):
+        return f"{item.source}/{item.table} {item.batch_id}"
+    return str(item.name)
+
+
+def _peak_memory_mib() -> int:
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return (own + children) // 1024
+
+
+def record_success(
+    settings: PipelineSettings, *, run_id: str, as_of: date, now: datetime, publication: Publication
+) -> None:
+    """Leave a record of a run that Dagster made, in the place where `cdp status` looks."""
+    moment = now.astimezone(settings.zone)
+    record = RunRecord(
+        run_id=f"{moment:%Y%m%dT%H%M%S}-{run_id[:8]}", as_of=as_of.isoformat(), started_at=moment.isoformat(), pid=0
+    )
+    record.status = "succeeded" if publication.status == "published" else "unchanged"
+    record.version = publication.pointer.version
+    record.finished_at = record.started_at
+    record.write(settings.folders)
+
+
+def record_failure(
+    settings: PipelineSettings, *, run_id: str, as_of: str, now: datetime, reasons: Sequence[str]
+) -> None:
+    """Leave a record of a run of Dagster's that failed."""
+    moment = now.astimezone(settings.zone)
+    record = RunRecord(run_id=f"{moment:%Y%m%dT%H%M%S}-{run_id[:8]}", as_of=as_of, started_at=moment.isoformat(), pid=0)
+    record.status, record.error, record.finished_at = "failed", "; ".join(reasons), record.started_at
+    record.write(settings.folders)
+
+
+def is_interrupted(record: RunRecord) -> bool:
+    """Whether a record says `running` although its process is gone: it was killed, and the next run converges."""
+    if record.status != "running":
+        return False
+    try:
+        os.kill(record.pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False

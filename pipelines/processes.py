@@ -1,0 +1,102 @@
+"""Long-running processes: Dagster's UI and daemon, and the demo's pair of API and Dagster."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from rich.console import Console
+
+from pipelines.settings import PipelineSettings
+from pipelines.warehouse.dbt import dbt_variables
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+START_SECONDS = 120.0
+
+
+def run_dagster(settings: PipelineSettings, *, host: str, port: int) -> int:
+    """Run Dagster in the foreground until it ends; its exit code."""
+    process = start_dagster(settings, host=host, port=port, quiet=False)
+    return _wait([process])
+
+
+def serve_demo(settings: PipelineSettings, out: Console, *, api_port: int, dagster_port: int) -> int:
+    """Start API and Dagster, wait until both answer, say what to try, stay until Ctrl-C."""
+    api_url, dagster_url = f"http://127.0.0.1:{api_port}", f"http://127.0.0.1:{dagster_port}"
+    processes = [
+        subprocess.Popen([sys.executable, "-m", "pipelines.cli", "serve", "--port", str(api_port)]),  # noqa: S603
+        start_dagster(settings, host="127.0.0.1", port=dagster_port, quiet=True),
+    ]
+    try:
+        with out.status("starting API and Dagster / 正在启动服务"):
+            answered = _answers(f"{api_url}/readyz", processes) and _answers(f"{dagster_url}/server_info", processes)
+        if not answered:
+            out.print("[red]error[/] a service did not start; see the lines above / 服务未能启动")
+            return 1
+        out.print(WHAT_TO_TRY.format(api=api_url, dagster=dagster_url), highlight=False)
+        return _wait(processes)
+    finally:
+        _stop(processes)
+
+
+WHAT_TO_TRY = """
+[bold]Running. Ctrl-C stops both. / 服务已启动,Ctrl-C 停止[/]
+
+open   {dagster}   Dagster: assets, checks, schedule
+open   {api}/docs   the API
+try    curl '{api}/v1/customers?limit=3'
+try    cdp sql "select clinic_name, count(*) from dim_customer group by all order by 2 desc limit 5"
+try    cdp status
+read   docs/analysts.md for twenty questions with their SQL
+"""
+
+
+def start_dagster(settings: PipelineSettings, *, host: str, port: int, quiet: bool) -> subprocess.Popen[bytes]:
+    """Start `dagster dev` on our code; its storage lies in the data directory."""
+    home = settings.folders.dagster.resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "dagster.yaml").write_text((REPOSITORY / "dagster.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    environment = os.environ | dbt_variables(settings) | {"DAGSTER_HOME": str(home), "DAGSTER_DISABLE_TELEMETRY": "1"}
+    command = [sys.executable, "-m", "dagster", "dev", "-m", "pipelines.definitions", "-h", host, "-p", str(port)]
+    log = (home / "dagster.log").open("ab") if quiet else None
+    return subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=log, stderr=log)  # noqa: S603
+
+
+def _answers(url: str, processes: list[subprocess.Popen[bytes]]) -> bool:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and all(process.poll() is None for process in processes):
+        try:
+            with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310  (our own loopback address)
+                if answer.status == 200:
+                    return True
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.5)
+    return False
+
+
+def _wait(processes: list[subprocess.Popen[bytes]]) -> int:
+    """Until one ends or somebody asks to stop."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        while all(process.poll() is None for process in processes):
+            time.sleep(0.3)
+        return next(process.returncode for process in processes if process.poll() is not None)
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        _stop(processes)
+
+
+def _stop(processes: list[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+    for process in processes:
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()

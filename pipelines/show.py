@@ -1,0 +1,167 @@
+"""How nights, results and status look in a terminal; the numbers come from elsewhere."""
+
+import json
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.progress import Progress as RichProgress
+from rich.progress import SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from pipelines.nightly import RunRecord
+from pipelines.settings import PipelineSettings
+from pipelines.status import PlatformStatus
+from pipelines.steps import StepReport
+
+FIRST_ROWS = 20
+
+
+class NightProgress:
+    """One line a step: name, what it is at, rows, seconds."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = RichProgress(
+            SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True
+        )
+        self._task: TaskID | None = None
+
+    def step_started(self, name: str) -> None:
+        if self._task is None:
+            self._bar.start()
+            self._task = self._bar.add_task(name)
+        self._bar.reset(self._task, description=name)
+
+    def step_moved(self, name: str, message: str) -> None:
+        if self._task is not None:
+            self._bar.update(self._task, description=f"{name}: {message}")
+
+    def step_finished(self, name: str, seconds: float, report: StepReport) -> None:
+        facts = ", ".join(f"{key} {_number(value)}" for key, value in report.facts.items() if value not in (0, ""))
+        self._console.print(
+            f"[green]✓[/] {name:<18}{report.rows:>13,} rows {seconds:>8.1f} s  [dim]{facts}[/]", highlight=False
+        )
+
+    def stop(self) -> None:
+        """Take the moving line away."""
+        self._bar.stop()
+
+
+def show_result(console: Console, record: RunRecord) -> None:
+    """The last line of a night."""
+    if record.status == "unchanged":
+        console.print(f"nothing changed; version {record.version} stays served / 无变化,继续提供版本 {record.version}")
+    else:
+        console.print(f"published version [bold]{record.version}[/] for {record.as_of} / 已发布版本 {record.version}")
+
+
+def show_status(
+    console: Console, status: PlatformStatus, settings: PipelineSettings, *, as_json: bool, all_rows: bool
+) -> None:
+    """Print the snapshot as tables, or as one JSON object."""
+    if as_json:
+        console.print_json(json.dumps(asdict(status), ensure_ascii=False, default=str))
+        return
+    _show_versions(console, status, settings)
+    _show_runs(console, status)
+    if status.sources:
+        table = Table(
+            "source 来源",
+            "newest day 最新业务日",
+            "loaded 已入库",
+            "rejected 已隔离",
+            title="Sources",
+            title_justify="left",
+        )
+        for source in status.sources:
+            loaded, rejected = f"{source['loaded_rows']:,}", f"{source['rejected_rows']:,}"
+            table.add_row(source["source"], str(source["newest_day"]), loaded, rejected)
+        console.print(table)
+    _show_refused(console, status)
+    _show_rejections(console, status, settings, all_rows=all_rows)
+    for folder in status.unsealed:
+        console.print(f"[yellow]no manifest yet[/] {folder} (cdp seal) / 尚未封存")
+
+
+def _show_versions(console: Console, status: PlatformStatus, settings: PipelineSettings) -> None:
+    pointer = status.pointer
+    if pointer is None:
+        console.print("nothing published yet; run [bold]cdp nightly[/] / 尚未发布,请运行 cdp nightly")
+        return
+    age = _age(status.age_seconds or 0)
+    rows = sum(pointer.row_counts.values())
+    console.print(
+        f"serving [bold]{pointer.version}[/] (business day {pointer.as_of}, {age} old, {rows:,} rows in "
+        f"{len(pointer.row_counts)} tables) {settings.folders.published / pointer.file}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    older = [version for version in status.versions if version != pointer.version]
+    if older:
+        console.print(f"also kept: {', '.join(older)}", highlight=False)
+
+
+def _show_runs(console: Console, status: PlatformStatus) -> None:
+    if not status.runs:
+        return
+    table = Table(
+        "run 运行",
+        "day 业务日",
+        "status 状态",
+        "seconds",
+        "what happened 说明",
+        title="Last runs",
+        title_justify="left",
+    )
+    for run in status.runs:
+        state = "interrupted" if run.run_id in status.interrupted else run.status
+        seconds = sum(step["seconds"] for step in run.steps)
+        colour = {"failed": "red", "interrupted": "yellow"}.get(state, "green")
+        table.add_row(
+            run.run_id,
+            run.as_of,
+            f"[{colour}]{state}[/]",
+            f"{seconds:.1f}",
+            run.error or f"version {run.version or '—'}",
+        )
+    console.print(table)
+
+
+def _show_refused(console: Console, status: PlatformStatus) -> None:
+    if not status.refused:
+        return
+    table = Table("table 表", "batch 批次", "code", "why 原因", title="Refused batches 被拒批次", title_justify="left")
+    for batch in status.refused:
+        why = f"{batch['refusal_message_zh']} {batch['refusal_message_en']}"
+        table.add_row(f"{batch['source']}/{batch['table_name']}", batch["batch_id"], batch["refusal_code"], why)
+    console.print(table)
+
+
+def _show_rejections(console: Console, status: PlatformStatus, settings: PipelineSettings, *, all_rows: bool) -> None:
+    if not status.rejections:
+        return
+    table = Table(
+        "table 表", "batch 批次", "file 文件", "column 列", "reason 原因", "rows 行数", "first line 首行",
+        title="Quarantined rows 隔离数据", title_justify="left",
+    )  # fmt: skip
+    shown = status.rejections if all_rows else status.rejections[:FIRST_ROWS]
+    for row in shown:
+        table.add_row(
+            f"{row['source']}/{row['table_name']}", row["batch_id"], row["file"], row["column_name"] or "—",
+            row["code"], f"{row['rows']:,}", str(row["first_line"]),
+        )  # fmt: skip
+    console.print(table)
+    hidden = len(status.rejections) - len(shown)
+    more = f"; {hidden} more lines with --all" if hidden else ""
+    console.print(
+        f"the rows themselves: {settings.folders.quarantine}/<source>/<table>/<batch>.csv{more}", highlight=False
+    )
+
+
+def _number(value: str | float) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _age(seconds: float) -> str:
+    hours, minutes = divmod(int(seconds) // 60, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -1,0 +1,203 @@
+"""Publishing: from the checked `build/marts.duckdb` to an immutable version and the pointer that names it.
+
+What is in the marts belongs to dbt; reading the pointer to `segment_engine.runtime.published`.
+"""
+
+import hashlib
+import os
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+import duckdb
+
+from pipelines.settings import PipelineSettings
+from segment_engine.runtime.folders import DataFolders
+from segment_engine.runtime.published import POINTER_NAME, NothingPublishedError, Pointer, read_pointer
+
+COPY_CHUNK_BYTES = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """The outcome of one publish step."""
+
+    status: Literal["published", "unchanged"]
+    pointer: Pointer
+
+
+def publish_marts(
+    settings: PipelineSettings, *, run_id: str, as_of: date, now: datetime, fingerprint: str, catalog_json: str
+) -> Publication:
+    """Publish the built marts as a new version, unless the served version has the same content and business day.
+
+    `now` is recorded as `published_at`; nothing else depends on it. The served version stays untouched until the last
+    rename, so a crash anywhere leaves it in place.
+    """
+    folders = settings.folders
+    folders.published.mkdir(parents=True, exist_ok=True)
+    current = current_pointer(folders)
+    with duckdb.connect(str(folders.marts)) as con:
+        con.execute("set TimeZone = ?", [settings.timezone])
+        con.execute("set threads = ?", [settings.threads])
+        row_counts, hashes = _table_facts(con)
+        if current and (current.content_hashes, current.as_of) == (hashes, as_of):
+            pointer = replace(current, fingerprint=fingerprint)
+            _write_atomically(folders.published / POINTER_NAME, pointer.to_json())
+            return Publication("unchanged", pointer)
+        version = _next_version(folders, as_of)
+        _record_publication(con, version=version, run_id=run_id, as_of=as_of, row_counts=row_counts, hashes=hashes)
+        con.execute("checkpoint")
+    file, catalog_file = f"marts-{version}.duckdb", f"catalog-{version}.json"
+    sha256 = _copy_durably(folders.marts, folders.published / file)
+    _write_atomically(folders.published / catalog_file, catalog_json)
+    pointer = Pointer(
+        version=version,
+        file=file,
+        catalog_file=catalog_file,
+        run_id=run_id,
+        as_of=as_of,
+        published_at=now,
+        row_counts=row_counts,
+        content_hashes=hashes,
+        sha256=sha256,
+        fingerprint=fingerprint,
+    )
+    _write_atomically(folders.published / POINTER_NAME, pointer.to_json())
+    return Publication("published", pointer)
+
+
+def current_pointer(folders: DataFolders) -> Pointer | None:
+    """The served version's pointer, or None when nothing was ever published."""
+    try:
+        return read_pointer(folders)
+    except NothingPublishedError:
+        return None
+
+
+def remove_old_versions(settings: PipelineSettings, *, now: datetime) -> list[str]:
+    """Delete all but the newest versions; never the served one, never one younger than the grace period.
+
+    Leftovers of killed publish steps go as well. Returns the names of the deleted files.
+    """
+    folders = settings.folders
+    current = current_pointer(folders)
+    if current is None:
+        return []
+    newest_first = sorted(folders.published.glob("marts-*.duckdb"), key=lambda file: file.stat().st_mtime, reverse=True)
+    deleted: list[str] = []
+    deadline = now - timedelta(minutes=settings.keep_grace_minutes)
+    for file in newest_first[settings.keep_versions :]:
+        if file.name != current.file and datetime.fromtimestamp(file.stat().st_mtime, settings.zone) < deadline:
+            catalog = folders.published / file.name.replace("marts-", "catalog-").replace(".duckdb", ".json")
+            file.unlink()
+            catalog.unlink(missing_ok=True)
+            deleted.append(file.name)
+    for leftover in folders.published.glob(".*.tmp"):
+        leftover.unlink()
+        deleted.append(leftover.name)
+    return deleted
+
+
+def content_facts(file: Path, *, timezone: str) -> tuple[dict[str, int], dict[str, str]]:
+    """Row count and order-independent content hash of every published table of a version's file."""
+    with duckdb.connect(str(file), read_only=True) as con:
+        con.execute("set TimeZone = ?", [timezone])
+        return _table_facts(con)
+
+
+def _table_facts(con: duckdb.DuckDBPyConnection) -> tuple[dict[str, int], dict[str, str]]:
+    tables = con.execute(
+        """
+        select table_schema, table_name
+        from information_schema.tables
+        where
+            table_schema in ('marts', 'meta')
+            and table_type = 'BASE TABLE'
+            and table_name not in ('publication', 'table_summary')
+        order by all
+        """
+    ).fetchall()
+    counts: dict[str, int] = {}
+    hashes: dict[str, str] = {}
+    for schema, table in tables:
+        columns = con.execute(
+            "select column_name from duckdb_columns() where schema_name = ? and table_name = ? order by column_index",
+            [schema, table],
+        ).fetchall()
+        listed = ", ".join(f'"{name}"' for (name,) in columns)
+        row = con.execute(f'select count(*), sum(hash({listed})) from "{schema}"."{table}"').fetchone()
+        assert row is not None
+        counts[f"{schema}.{table}"] = row[0]
+        hashes[f"{schema}.{table}"] = f"{row[1] or 0:x}"
+    return counts, hashes
+
+
+def _record_publication(
+    con: duckdb.DuckDBPyConnection,
+    *,
+    version: str,
+    run_id: str,
+    as_of: date,
+    row_counts: dict[str, int],
+    hashes: dict[str, str],
+) -> None:
+    """Write `meta.publication` and `meta.table_summary` into the file that is about to be published."""
+    con.execute("begin")
+    con.execute("create schema if not exists meta")
+    con.execute("create or replace table meta.publication (version varchar, as_of date, run_id varchar)")
+    con.execute("comment on table meta.publication is '本文件的发布版本、业务日期与运行编号 (one row)'")
+    con.execute("insert into meta.publication values (?, ?, ?)", [version, as_of, run_id])
+    con.execute(
+        "create or replace table meta.table_summary (table_name varchar, row_count bigint, content_hash varchar)"
+    )
+    con.execute("comment on table meta.table_summary is '每张表的行数与内容校验值 (one row per published table)'")
+    con.executemany(
+        "insert into meta.table_summary values (?, ?, ?)",
+        [(name, row_counts[name], hashes[name]) for name in row_counts],
+    )
+    con.execute("commit")
+
+
+def _next_version(folders: DataFolders, as_of: date) -> str:
+    """`20261120-01`, `20261120-02`, …: names are never used twice, since a reader may still hold the old file."""
+    day = f"{as_of:%Y%m%d}"
+    taken = [int(file.stem.rsplit("-", 1)[1]) for file in folders.published.glob(f"marts-{day}-*.duckdb")]
+    current = current_pointer(folders)
+    if current and current.version.startswith(f"{day}-"):
+        taken.append(int(current.version.rsplit("-", 1)[1]))
+    return f"{day}-{max(taken, default=0) + 1:02d}"
+
+
+def _copy_durably(source: Path, target: Path) -> str:
+    """Copy to a hidden name, flush to disk, rename; the sha256 of what was copied."""
+    hidden = target.with_name(f".{target.name}.tmp")
+    digest = hashlib.sha256()
+    with source.open("rb") as reader, hidden.open("wb") as writer:
+        while chunk := reader.read(COPY_CHUNK_BYTES):
+            digest.update(chunk)
+            writer.write(chunk)
+        writer.flush()
+        os.fsync(writer.fileno())
+    hidden.replace(target)
+    _sync_folder(target.parent)
+    return digest.hexdigest()
+
+
+def _write_atomically(target: Path, text: str) -> None:
+    hidden = target.with_name(f".{target.name}.tmp")
+    with hidden.open("w", encoding="utf-8") as writer:
+        writer.write(text)
+        writer.flush()
+        os.fsync(writer.fileno())
+    hidden.replace(target)
+    _sync_folder(target.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,141 @@
+"""Reading what the pipeline published: the pointer `CURRENT` and the immutable file it names.
+
+Writing versions and moving the pointer belongs to `pipelines.warehouse.publish`.
+"""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import duckdb
+
+from segment_engine.runtime.folders import DataFolders
+
+POINTER_NAME = "CURRENT"
+
+
+class NothingPublishedError(Exception):
+    """No version has been published in this data directory yet."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            f"nothing is published in {folder} yet: run `cdp nightly` first / 尚无已发布的数据:请先运行 cdp nightly"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """What `CURRENT` says: one published version.
+
+    `published_at` is an aware datetime; `row_counts` and `content_hashes` are per `schema.table`; `sha256` is the file's;
+    `fingerprint` stands for everything the version was computed from (batches, code, business day).
+    """
+
+    version: str
+    file: str
+    catalog_file: str
+    run_id: str
+    as_of: date
+    published_at: datetime
+    row_counts: dict[str, int]
+    content_hashes: dict[str, str]
+    sha256: str
+    fingerprint: str
+
+    def to_json(self) -> str:
+        fields = asdict(self) | {"as_of": self.as_of.isoformat(), "published_at": self.published_at.isoformat()}
+        return json.dumps(fields, ensure_ascii=False, indent=1, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        fields: dict[str, Any] = json.loads(text)
+        fields["as_of"] = date.fromisoformat(fields["as_of"])
+        fields["published_at"] = datetime.fromisoformat(fields["published_at"])
+        return cls(**fields)
+
+
+def read_pointer(folders: DataFolders) -> Pointer:
+    """The pointer of the version that is served now; raises NothingPublishedError when there is none."""
+    try:
+        text = (folders.published / POINTER_NAME).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise NothingPublishedError(folders.published) from None
+    return Pointer.from_json(text)
+
+
+def open_version(
+    folders: DataFolders, pointer: Pointer, *, timezone: str, threads: int = 2
+) -> duckdb.DuckDBPyConnection:
+    """A hardened read-only connection to one published version: no other file can be reached through it."""
+    connection = duckdb.connect(str(folders.published / pointer.file), read_only=True, config={"threads": threads})
+    connection.execute("set enable_external_access = false")
+    _prepare_session(connection, timezone)
+    return connection
+
+
+def _prepare_session(connection: duckdb.DuckDBPyConnection, timezone: str) -> None:
+    """Zone and search path; a cursor inherits neither from its parent.
+
+    `analyst` comes first, so that a masked view shadows the mart of the same name.
+    """
+    connection.execute("set TimeZone = ?", [timezone])
+    connection.execute("set search_path = 'analyst,marts,meta'")
+
+
+class PublishedReader:
+    """Cursors on the current version for a long-lived process; follows the pointer, lets old readers finish.
+
+    Thread-safe. An old version is closed when its last cursor is returned.
+    """
+
+    def __init__(self, folders: DataFolders, *, timezone: str, threads: int = 2) -> None:
+        self._folders = folders
+        self._timezone = timezone
+        self._threads = threads
+        self._guard = threading.Lock()
+        self._open: dict[str, tuple[duckdb.DuckDBPyConnection, int]] = {}
+        self._current: str | None = None
+
+    @contextmanager
+    def cursor(self) -> Iterator[tuple[duckdb.DuckDBPyConnection, Pointer]]:
+        """A cursor on the version that is current at entry, and its pointer; raises NothingPublishedError."""
+        with self._guard:
+            pointer = self._switch()
+            connection, users = self._open[pointer.version]
+            self._open[pointer.version] = (connection, users + 1)
+            cursor = connection.cursor()
+            _prepare_session(cursor, self._timezone)
+        try:
+            yield cursor, pointer
+        finally:
+            cursor.close()
+            with self._guard:
+                connection, users = self._open[pointer.version]
+                self._open[pointer.version] = (connection, users - 1)
+                self._close_unused()
+
+    def close(self) -> None:
+        """Close what nobody uses any more; cursors still out keep their version until they are returned."""
+        with self._guard:
+            self._current = None
+            self._close_unused()
+
+    def _switch(self) -> Pointer:
+        pointer = read_pointer(self._folders)
+        if pointer.version not in self._open:
+            connection = open_version(self._folders, pointer, timezone=self._timezone, threads=self._threads)
+            self._open[pointer.version] = (connection, 0)
+        self._current = pointer.version
+        self._close_unused()
+        return pointer
+
+    def _close_unused(self) -> None:
+        for version, (connection, users) in list(self._open.items()):
+            if users == 0 and version != self._current:
+                connection.close()
+                del self._open[version]
