@@ -18,7 +18,7 @@ from pipelines.ingest.contracts import load_contracts
 from pipelines.settings import PipelineSettings
 from pipelines.warehouse.catalog import catalog_json
 from pipelines.warehouse.connection import connect_warehouse, ensure_ingest_schema
-from pipelines.warehouse.dbt import BEFORE_IDENTITY, NodeResult, project_digest, run_dbt
+from pipelines.warehouse.dbt import BUILD_AFTER_IDENTITY, BUILD_BEFORE_IDENTITY, NodeResult, project_digest, run_dbt
 from pipelines.warehouse.landing import discover, unsealed
 from pipelines.warehouse.load import BatchResult, ingest_all
 from pipelines.warehouse.publish import Publication, publish_marts, remove_old_versions
@@ -69,8 +69,7 @@ def prepare_identity(
     """Build staging and identity's input relations with dbt."""
     with connect_warehouse(settings) as con:
         con.execute("create schema if not exists identity")
-    arguments = ["build", "--select", *BEFORE_IDENTITY, "--exclude-resource-type", "unit_test"]
-    results = run_dbt(settings, arguments, as_of=as_of, on_node=on_node)
+    results = run_dbt(settings, BUILD_BEFORE_IDENTITY, as_of=as_of, on_node=on_node)
     with connect_warehouse(settings) as con:
         rows = _one(con, "select count(*) from intermediate.int_identity")
     return StepReport(rows=rows, facts={"models": len(results)})
@@ -97,8 +96,7 @@ def build_marts(
 ) -> StepReport:
     """Build and test everything behind identity; a failing test raises DbtFailedError and nothing is published."""
     mark_unchecked(settings)
-    arguments = ["build", "--exclude", *BEFORE_IDENTITY, "--exclude-resource-type", "unit_test"]
-    results = run_dbt(settings, arguments, as_of=as_of, on_node=on_node)
+    results = run_dbt(settings, BUILD_AFTER_IDENTITY, as_of=as_of, on_node=on_node)
     mark_checked(settings, as_of)
     kinds = Counter(result.resource_type for result in results)
     warned = [result for result in results if result.status == "warn"]

@@ -1,9 +1,9 @@
-{# 13812345678 → 138****5678, with or without a country code; a shorter number keeps its last two digits. #}
+{# 13812345678 → 138****5678, +8613812345678 likewise behind its country code; a shorter number shows its last two digits. #}
 {% macro mask_phone(expression) -%}
 case
     when length({{ expression }}) >= 11
         then left({{ expression }}, length({{ expression }}) - 8) || '****' || right({{ expression }}, 4)
-    else '****' || right({{ expression }}, 2)
+    when {{ expression }} is not null then '****' || right({{ expression }}, 2)
 end
 {%- endmacro %}
 

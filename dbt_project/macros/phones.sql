@@ -4,6 +4,8 @@
 {% macro phone_e164(expression) -%}
 {%- set digits = "regexp_replace(translate(" ~ expression ~ ", '０１２３４５６７８９＋', '0123456789+'), '[^0-9+]', '', 'g')" -%}
 case
+    when regexp_full_match({{ expression }}, '1[3-9][0-9]{9}')
+        then '+86' || {{ expression }}
     when regexp_full_match({{ digits }}, '(\+86|0086|86|0)?1[3-9][0-9]{9}')
         then '+86' || right({{ digits }}, 11)
     when regexp_full_match({{ digits }}, '(\+86|0086|86)?[48]00[0-9]{7}')

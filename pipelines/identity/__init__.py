@@ -1,0 +1,1 @@
+"""Identity resolution: which source records are one customer, with ids that last. `resolve.resolve_night` runs a night."""

@@ -3,12 +3,14 @@
 Patients belong to `people` and `files`; activities and coupon templates to `campaigns`.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
 from pipelines.sample import names
+from pipelines.sample.batches import Rows
 from pipelines.sample.draw import (
     DAY,
     Bools,
@@ -28,13 +30,24 @@ from pipelines.sample.draw import (
     stream,
     texts,
 )
-from pipelines.sample.batches import Rows
 from pipelines.sample.phones import OWNER_STAFF, phone_numbers
 from pipelines.sample.season import Season
 
 CUSTOMERS_PER_CLINIC = 2_500
 MOST_CLINICS = 200
-ROLES = ("公司管理员", "诊所管理员", "医生", "护士", "牙医助理", "咨询师", "网电咨询师", "客服", "前台", "市场", "数据分析师")
+ROLES = (
+    "公司管理员",
+    "诊所管理员",
+    "医生",
+    "护士",
+    "牙医助理",
+    "咨询师",
+    "网电咨询师",
+    "客服",
+    "前台",
+    "市场",
+    "数据分析师",
+)
 _HEADQUARTERS = {"公司管理员": 2, "网电咨询师": 6, "市场": 3, "数据分析师": 2, "客服": 4}
 _CLINIC = {"诊所管理员": 1, "医生": 6, "护士": 4, "牙医助理": 2, "咨询师": 2, "客服": 2, "前台": 2}
 CORP_ID = "ww3f9c1b7a2d8e4506"
@@ -75,7 +88,8 @@ class Chain:
         """A staff place with the role at each clinic place; roles only headquarters has are taken from there."""
         place = ROLES.index(role)
         at = np.where(self.count_of[place, clinics] > 0, clinics, 0)
-        return self.first_of[place, at] + below(rng, self.count_of[place, at])
+        staff: Ints = self.first_of[place, at] + below(rng, self.count_of[place, at])
+        return staff
 
 
 def chain_of(*, seed: int, customers: int, season: Season) -> Chain:
@@ -99,11 +113,13 @@ def chain_of(*, seed: int, customers: int, season: Season) -> Chain:
         desk_phones=desk,
         cities=cities,
         opened=opened,
-        weights=Dice(1.0 / np.sqrt(np.arange(2, count + 1))),
+        weights=Dice([1.0 / math.sqrt(place) for place in range(2, count + 1)]),
         staff_ids=join("E", 100_000 + np.arange(staff, dtype=np.int64)),
         staff_names=_staff_names(rng, staff),
         staff_phones=phone_numbers(OWNER_STAFF, np.arange(staff, dtype=np.int64)),
-        wecom_ids=join("wx_", texts(_LOGINS, below(rng, np.full(staff, len(_LOGINS)))), np.arange(staff, dtype=np.int64)),
+        wecom_ids=join(
+            "wx_", texts(_LOGINS, below(rng, np.full(staff, len(_LOGINS)))), np.arange(staff, dtype=np.int64)
+        ),
         staff_clinics=staff_clinics,
         staff_roles=staff_roles,
         staff_hired=np.maximum(opened[staff_clinics], season.first - between(rng, 30, 3000, staff)),
@@ -135,11 +151,9 @@ def _directory(clinics: Ints, roles: Ints, count: int) -> tuple[Ints, Ints]:
 
 def _clinic_names(cities: Ints, count: int) -> list[str]:
     size = len(names.DISTRICTS)
-    for_place = [
-        f"{names.CITIES[cities[p]][1][:-1]}{names.DISTRICTS[p % size]}{'' if p <= size else f'{p // size + 1}店'}口腔门诊"
-        for p in range(1, count)
-    ]
-    return for_place
+    turns = ["" if place <= size else f"{place // size + 1}店" for place in range(count)]
+    towns = [names.CITIES[city][1].removesuffix("市") for city in cities]
+    return [f"{towns[p]}{names.DISTRICTS[p % size]}{turns[p]}口腔门诊" for p in range(1, count)]
 
 
 def _staff_names(rng: Rng, size: int) -> pl.Series:

@@ -92,6 +92,11 @@ def only(column: pl.Series, where: Bools) -> pl.Series:
     return pl.select(pl.when(pl.Series(where)).then(column)).to_series()
 
 
+def lookup(column: pl.Series, at: Ints, where: Bools) -> pl.Series:
+    """The column's values at the given places where `where` holds, null elsewhere (whatever the place)."""
+    return column.gather(only(pl.Series(at), where))
+
+
 def choose(where: Bools, yes: pl.Series, no: pl.Series) -> pl.Series:
     """`yes` where `where` holds, else `no`."""
     return pl.select(pl.when(pl.Series(where)).then(yes).otherwise(no)).to_series()
@@ -121,7 +126,9 @@ def nothing(size: int) -> pl.Series:
 
 def join(*parts: str | Ints | pl.Series) -> pl.Series:
     """The parts side by side as text; null where a part is null."""
-    columns = [pl.lit(p) if isinstance(p, str) else pl.lit(p if isinstance(p, pl.Series) else pl.Series(p)) for p in parts]
+    columns = [
+        pl.lit(p) if isinstance(p, str) else pl.lit(p if isinstance(p, pl.Series) else pl.Series(p)) for p in parts
+    ]
     return pl.select(pl.concat_str(columns)).to_series()
 
 

@@ -5,6 +5,7 @@ Which things happen belongs to `journey`, `wechat_events` and their neighbours.
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cache
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -109,9 +110,19 @@ class Offsets:
         return self.seconds[place]
 
 
+@cache
 def offsets_of(zone: ZoneInfo, *, first: int, last: int) -> Offsets:
     """Offsets of `zone` for the local days `first` to `last`; a repeated hour counts as its first."""
-    start = datetime(1970, 1, 1) + timedelta(days=first)  # noqa: DTZ001 - local wall time is meant
-    hours = [(start + timedelta(hours=h)).replace(tzinfo=zone).utcoffset() for h in range((last - first + 1) * 24)]
-    seconds = [int(offset.total_seconds()) if offset is not None else 0 for offset in hours]
+    start = datetime(1970, 1, 1) + timedelta(days=first)
+    days = [start + timedelta(days=number) for number in range(last - first + 2)]
+    at_midnight = [_east(midnight, zone) for midnight in days]
+    seconds: list[int] = []
+    for midnight, east, next_east in zip(days, at_midnight, at_midnight[1:], strict=False):
+        # Only a day whose ends differ has a change inside it.
+        seconds += [_east(midnight + timedelta(hours=h), zone) for h in range(24)] if east != next_east else [east] * 24
     return Offsets(first_hour=first * 24, seconds=np.array(seconds, dtype=np.int64))
+
+
+def _east(local: datetime, zone: ZoneInfo) -> int:
+    offset = local.replace(tzinfo=zone).utcoffset()
+    return 0 if offset is None else int(offset.total_seconds())

@@ -1,4 +1,4 @@
-"""Publishing: from the checked `build/marts.duckdb` to an immutable version and the pointer that names it.
+"""Publishing: from the checked `build/serving.duckdb` to an immutable version and the pointer that names it.
 
 What is in the marts belongs to dbt; reading the pointer to `segment_engine.runtime.published`.
 """

@@ -31,7 +31,7 @@ class DataFolders:
 
     @property
     def marts(self) -> Path:
-        return self.build / "marts.duckdb"
+        return self.build / "serving.duckdb"
 
     @property
     def quarantine(self) -> Path:

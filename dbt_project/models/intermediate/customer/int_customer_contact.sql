@@ -3,9 +3,9 @@ with
 users as (
     select
         customers.customer_key,
-        max_by(users.nickname, row(users.updated_at, users.openid)) as mini_program_nickname,
-        max_by(users.avatar_url, row(users.updated_at, users.openid)) as avatar_url,
-        max_by(users.phone, row(users.updated_at, users.openid)) as mini_program_phone
+        max_by(users.nickname, {{ recency('users.updated_at', 'users.openid') }}) as mini_program_nickname,
+        max_by(users.avatar_url, {{ recency('users.updated_at', 'users.openid') }}) as avatar_url,
+        max_by(users.phone, {{ recency('users.updated_at', 'users.openid') }}) as mini_program_phone
     from {{ ref('stg_mini_program__users') }} as users
     inner join {{ ref('int_mini_program_customer') }} as customers using (app_id, openid)
     group by customers.customer_key
@@ -21,7 +21,7 @@ fans as (
 fan_phones as (
     select
         customers.customer_key,
-        max_by(bindings.phone, row(bindings.bound_at, bindings.binding_id)) as fan_phone
+        max_by(bindings.phone, {{ recency('bindings.bound_at', 'bindings.binding_id') }}) as fan_phone
     from {{ ref('stg_official_account__fan_bindings') }} as bindings
     inner join {{ ref('int_fan_customer') }} as customers using (app_id, openid)
     where bindings.unbound_at is null
@@ -30,8 +30,8 @@ fan_phones as (
 contacts as (
     select
         customers.customer_key,
-        max_by(contacts.nickname, row(contacts.updated_at, contacts.external_user_id)) as wecom_nickname,
-        max_by(nullif(contacts.gender, '未知'), row(contacts.updated_at, contacts.external_user_id)) as wecom_gender
+        max_by(contacts.nickname, {{ recency('contacts.updated_at', 'contacts.external_user_id') }}) as wecom_nickname,
+        max_by(nullif(contacts.gender, '未知'), {{ recency('contacts.updated_at', 'contacts.external_user_id') }}) as wecom_gender
     from {{ ref('stg_wecom__external_contacts') }} as contacts
     inner join {{ ref('int_wecom_customer') }} as customers using (corp_id, external_user_id)
     group by customers.customer_key
@@ -39,7 +39,7 @@ contacts as (
 remark_phones as (
     select
         customers.customer_key,
-        max_by(remarks.phone, row(remarks.noted_at, remarks.wecom_user_id, remarks.phone)) as wecom_phone
+        max_by(remarks.phone, {{ recency('remarks.noted_at', 'remarks.phone') }}) as wecom_phone
     from {{ ref('stg_wecom__remark_phones') }} as remarks
     inner join {{ ref('int_wecom_customer') }} as customers using (corp_id, external_user_id)
     group by customers.customer_key
@@ -47,16 +47,16 @@ remark_phones as (
 leads as (
     select
         customers.customer_key,
-        max_by(leads.name, row(leads.updated_at, leads.lead_id)) as lead_name,
-        max_by(leads.phone, row(leads.updated_at, leads.lead_id)) as lead_phone,
-        max_by(nullif(leads.gender, '未知'), row(leads.updated_at, leads.lead_id)) as lead_gender,
-        max_by(leads.clinic_id, row(leads.updated_at, leads.lead_id)) as lead_clinic_id,
+        max_by(leads.name, {{ recency('leads.updated_at', 'leads.lead_id') }}) as lead_name,
+        max_by(leads.phone, {{ recency('leads.updated_at', 'leads.lead_id') }}) as lead_phone,
+        max_by(nullif(leads.gender, '未知'), {{ recency('leads.updated_at', 'leads.lead_id') }}) as lead_gender,
+        max_by(leads.clinic_id, {{ recency('leads.updated_at', 'leads.lead_id') }}) as lead_clinic_id,
         max_by(
             case
                 when leads.channel_level_1 is not null
-                    then row(leads.channel_level_1, leads.channel_level_2, leads.channel_level_3)
+                    then [leads.channel_level_1, leads.channel_level_2, leads.channel_level_3]
             end,
-            row(leads.updated_at, leads.lead_id)
+            {{ recency('leads.updated_at', 'leads.lead_id') }}
         ) as lead_source_levels
     from {{ ref('stg_leads__leads') }} as leads
     inner join {{ ref('int_lead_customer') }} as customers using (lead_id)

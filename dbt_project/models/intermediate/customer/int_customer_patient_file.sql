@@ -12,10 +12,11 @@ own_phones as (select * from {{ ref('int_patient_own_phone') }}),
 files as (
     select
         customers.customer_key,
+        {{ recency('patients.updated_at', 'patients.patient_id') }} as recency,
         patients.* replace (nullif(patients.gender, '未知') as gender),
         case
             when patients.source_level_1 is not null
-                then row(patients.source_level_1, patients.source_level_2, patients.source_level_3)
+                then [patients.source_level_1, patients.source_level_2, patients.source_level_3]
         end as source_levels,
         {{ national_phone('own_phones.phone_e164', 'own_phones.phone') }} as phone
     from patients
@@ -45,7 +46,7 @@ surviving_values as (
     select
         customer_key,
         {% for column in surviving -%}
-        max_by({{ column }}, row(updated_at, patient_id)) as {{ column }}{{ "," if not loop.last }}
+        max_by({{ column }}, recency) as {{ column }}{{ "," if not loop.last }}
         {% endfor %}
     from files
     semi join customers_with_several using (customer_key)

@@ -32,47 +32,62 @@ unionid_evidence as (
     select {{ mini_program_key('app_id', 'openid') }}, unionid
     from {{ ref('stg_mini_program__users') }}
 ),
-phones as (
-    select {{ patient_key('patient_id') }} as key, phone_e164 as phone, 3 as tier, null as seen_at, '' as typed_by, 0 as place
+single_phones as (
+    select {{ patient_key('patient_id') }} as key, phone_e164 as phone, 3 as tier
     from own_phones
     union all
-    -- The SMS code proves the fan's own phone, whoever's file it was used for.
-    select {{ fan_key('app_id', 'openid') }}, {{ phone_e164('phone') }}, 3, bound_at, binding_id, 0
-    from fan_bindings
-    union all
-    select {{ mini_program_key('app_id', 'openid') }}, {{ phone_e164('phone') }}, 3, null, '', 0
+    select {{ mini_program_key('app_id', 'openid') }}, {{ phone_e164('phone') }}, 3
     from {{ ref('stg_mini_program__users') }}
+    union all
+    select {{ lead_key('lead_id') }}, {{ phone_e164('phone') }}, 5
+    from leads
+),
+phone_lists as (
+    -- The SMS code proves the fan's own phone, whosever file it was used for.
+    select
+        {{ fan_key('app_id', 'openid') }} as key,
+        {{ phone_e164('phone') }} as phone,
+        3 as tier,
+        bound_at as noted_at,
+        0 as place
+    from fan_bindings
     union all
     select
         {{ wecom_key('corp_id', 'external_user_id') }},
         {{ phone_e164('phone') }},
         4,
         noted_at,
-        wecom_user_id,
         position
     from {{ ref('stg_wecom__remark_phones') }}
-    union all
-    select {{ lead_key('lead_id') }}, {{ phone_e164('phone') }}, 5, null, '', 0
-    from leads
 ),
 -- One number noted by several people counts once, at its first noting.
 first_notings as (
-    select key, phone, tier, min(row(seen_at, typed_by, place)) as noting
-    from phones
+    select
+        key,
+        phone,
+        tier,
+        min(noted_at) as noted_at,
+        min(place) as place
+    from phone_lists
     where phone is not null
     group by key, phone, tier
 ),
 phone_evidence as (
-    select
-        key,
-        'phone' as value_type,
-        phone as value,
-        tier,
-        row_number() over (partition by key, tier order by noting, phone) - 1 as position
+    select key, phone, tier, 0 as position
+    from single_phones
+    where phone is not null
+    union all
+    select key, phone, tier, row_number() over (partition by key order by noted_at, place, phone) - 1
     from first_notings
+),
+all_evidence as (
+    select key, value_type, value, tier, position from binding_evidence
+    union all
+    select key, 'unionid', unionid, 2, 0 from unionid_evidence where unionid is not null
+    union all
+    select key, 'phone', phone, tier, position from phone_evidence
 )
-select key, value_type, value, tier::integer as tier, position::integer as position from binding_evidence
-union all
-select key, 'unionid', unionid, 2, 0 from unionid_evidence where unionid is not null
-union all
-select key, value_type, value, tier::integer, position::integer from phone_evidence
+-- What is left of a record that its source deleted ties nobody.
+select key, value_type, value, tier::integer as tier, position::integer as position
+from all_evidence
+semi join {{ ref('int_identity') }} using (key)

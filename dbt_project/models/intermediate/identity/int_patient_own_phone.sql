@@ -2,7 +2,7 @@
 with
 phones as (select * from {{ ref('stg_saas__patient_phones') }} where relation = '本人' and is_primary),
 newest_phones as (
-    select patient_id, max_by(phone, row(updated_at, patient_phone_id)) as phone
+    select patient_id, max_by(phone, {{ recency('updated_at', 'patient_phone_id') }}) as phone
     from phones
     group by patient_id
 )

@@ -40,7 +40,12 @@ found as (
     inner join patient_customers using (patient_id)
     inner join phone_holders using (phone_e164)
     union all
-    select fan_customers.customer_key, patient_customers.customer_key, bindings.relation, 'fan_binding', bindings.bound_at
+    select
+        fan_customers.customer_key,
+        patient_customers.customer_key,
+        bindings.relation,
+        'fan_binding',
+        bindings.bound_at
     from {{ ref('stg_official_account__fan_bindings') }} as bindings
     inner join {{ ref('int_fan_customer') }} as fan_customers using (app_id, openid)
     inner join patient_customers using (patient_id)
@@ -59,9 +64,9 @@ found as (
     union all
     select patient_customers.customer_key, owners.customer_key, '家长', 'shared_phone', patients.created_at
     from {{ ref('int_patient_own_phone') }} as phones
-    inner join family_phones using (phone_e164)
-    inner join {{ ref('stg_saas__patients') }} as patients using (patient_id)
-    inner join patient_customers using (patient_id)
+    inner join family_phones on phones.phone_e164 = family_phones.phone_e164
+    inner join {{ ref('stg_saas__patients') }} as patients on phones.patient_id = patients.patient_id
+    inner join patient_customers on phones.patient_id = patient_customers.patient_id
     inner join {{ source('identity', 'assignment') }} as owners on family_phones.owner_key = owners.key
     union all
     select patient_customers.customer_key, referrers.customer_key, '推荐人', 'referrer', patients.created_at

@@ -5,7 +5,7 @@
     pre_hook="{{ forget_nights_from_as_of('night') }}"
 ) }}
 select
-    cast(night as date) as night,
+    night::date as night,
     seq::integer as seq,
     event,
     key as identity_key,
@@ -17,5 +17,5 @@ select
     override_id::varchar as override_id
 from {{ source('identity', 'event') }}
 {% if is_incremental() %}
-where cast(night as date) >= {{ as_of() }}
+where night::date >= {{ as_of() }}
 {% endif %}

@@ -16,9 +16,8 @@ slots_with_last_open_day as (
 ),
 judged_slots as (
     select
-        * replace (
-            case when status = '未打卡' and last_open_on < {{ as_of() }} then '漏打卡' else status end as status
-        )
+        *,
+        case when status = '未打卡' and last_open_on < {{ as_of() }} then '漏打卡' else status end as judged_status
     from slots_with_last_open_day
 )
 select
@@ -30,9 +29,9 @@ select
     judged_slots.activity_id,
     judged_slots.activity_name,
     judged_slots.due_on,
-    judged_slots.status,
-    judged_slots.due_on <= {{ as_of() }} and judged_slots.status <> '豁免' as is_due,
-    judged_slots.status in ('已打卡', '延期打卡') as is_done,
+    judged_slots.judged_status as status,
+    judged_slots.due_on <= {{ as_of() }} and judged_slots.judged_status <> '豁免' as is_due,
+    judged_slots.judged_status in ('已打卡', '延期打卡') as is_done,
     judged_slots.recorded_by_staff_id is not null as is_made_up,
     judged_slots.checked_in_on,
     judged_slots.checked_in_at,

@@ -2,7 +2,15 @@ with
 followers as (select * from {{ ref('stg_wecom__followers') }}),
 customers as (select corp_id, external_user_id, customer_key from {{ ref('int_wecom_customer') }}),
 events as (
-    select corp_id, external_user_id, wecom_user_id, '添加' as event, add_way, state, null as removed_by, followed_at as occurred_at
+    select
+        corp_id,
+        external_user_id,
+        wecom_user_id,
+        '添加' as event,
+        add_way,
+        state,
+        null as removed_by,
+        followed_at as occurred_at
     from followers
     union all
     select corp_id, external_user_id, wecom_user_id, '删除', add_way, state, removed_by, removed_at

@@ -12,7 +12,7 @@ select
     templates.face_amount as face_fen,
     templates.min_spend_amount as min_spend_fen,
     templates.is_transferable,
-    -- The sweeper of the source may be late; a coupon handed to nobody yet expires with its giver (domain rules C11.12).
+    -- The source's sweeper may be late; a coupon on its way to nobody yet expires with its giver (domain rules C11.12).
     case
         when coupons.state in ('可使用', '转赠中') and coupons.valid_to < {{ as_of() }} then '已过期'
         else coupons.state

@@ -1,0 +1,2 @@
+select * exclude (content)
+from {{ same_file(ref('fct_lead_event')) }}

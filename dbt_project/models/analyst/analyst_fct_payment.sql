@@ -1,0 +1,2 @@
+select * exclude (refund_reason)
+from {{ same_file(ref('fct_payment')) }}

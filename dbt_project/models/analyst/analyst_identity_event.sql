@@ -1,0 +1,3 @@
+select
+    * exclude (identity_key, via_identity_key)
+from {{ same_file(ref('identity_event')) }}

@@ -1,0 +1,305 @@
+"""What changed tonight and the tables that say so: assignment with standing reasons, registry, events, conflicts.
+
+Replaying LINKED and MOVED alone rebuilds `assignment`. Why something changed is found in `causes.py`; which ids go on
+is decided in `labels.py`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.identity.encode import Records
+from pipelines.identity.frames import distinct, fetch_texts, store
+from pipelines.identity.keys import masked_sql
+from pipelines.identity.limits import Conflict
+from pipelines.identity.model import MERGE, Ints
+from pipelines.identity.reasons import MERGED, Reasons
+from pipelines.identity.state import State
+from pipelines.identity.value_states import Links
+
+_ROW_GROUP = 122_880
+
+
+@contextmanager
+def tonight(
+    con: duckdb.DuckDBPyConnection, records: Records, component: Ints, customer_key: Ints, reasons: Reasons
+) -> Iterator[None]:
+    """Offer the view `night_assignment`, one row per record in order of rec, while the block runs.
+
+    Texts are gathered by position instead of joined: a third of the time at a million customers.
+    """
+    keys = _texts_in_order(con, "select row as place, key as text from night_record", records.count)
+    ids = _texts_in_order(con, "select customer_key as place, one_id as text from night_registry", None)
+    key = pc.take(keys, pa.array(records.row))
+    types, masks = _reason_texts(con, reasons)
+    columns = {
+        "rec": pa.array(np.arange(records.count, dtype=np.int32)),
+        "key": key,
+        "one_id": pc.take(ids, pa.array(customer_key)),
+        "customer_key": pa.array(customer_key.astype(np.int32)),
+        "reason_value_type": types,
+        "reason_value_masked": masks,
+        "reason_via_key": pc.take(key, pa.array(reasons.via, mask=reasons.via < 0)),
+        "component": pa.array(component.astype(np.int32)),
+        "old": pa.array(records.old.astype(np.int32)),
+        "was_present": pa.array(records.was_present.astype(np.int8)),
+        # The number of a record's LINKED event among tonight's.
+        "linked": pa.array(np.cumsum(records.old < 0).astype(np.int32)),
+    }
+    # In batches of a row group each, so that DuckDB reads with all threads and still keeps the order.
+    con.register("night_assignment", pa.Table.from_batches(pa.table(columns).to_batches(max_chunksize=_ROW_GROUP)))
+    try:
+        yield
+    finally:
+        con.unregister("night_assignment")
+
+
+def write_assignment(con: duckdb.DuckDBPyConnection, before: State, records: Records) -> None:
+    """Write tonight's records, then those that are missing tonight under the id they had."""
+    assignment, last = before.now("assignment"), before.before("assignment")
+    con.execute(f"""
+        insert into {assignment}
+        select key, one_id, customer_key, true, reason_value_type, reason_value_masked, reason_via_key
+        from night_assignment
+    """)
+    con.execute(
+        f"create or replace temp table night_absent as select key, one_id, customer_key, present from {last} limit 0"
+    )
+    known = con.execute(f"select count(*) from {last}").fetchone()
+    if known == (int((records.old >= 0).sum()),):
+        return
+    con.execute(f"""
+        insert into night_absent
+        select key, one_id, customer_key, present from {last} anti join night_record using (key) order by key
+    """)
+    con.execute(f"insert into {assignment} select key, one_id, customer_key, false, null, null, null from night_absent")
+
+
+def write_registry(con: duckdb.DuckDBPyConnection, before: State) -> None:
+    """Write the registry after the night."""
+    con.execute(f"insert into {before.now('registry')} select * from night_registry")
+
+
+def write_events(con: duckdb.DuckDBPyConnection, before: State) -> None:
+    """Log the night: LINKED in order of rec, then everything else by kind; needs `night_cause`."""
+    con.execute(
+        f"""
+        insert into {before.now("event")}
+        select
+            $night, linked, 'LINKED', key, null, one_id, reason_value_type, reason_value_masked, reason_via_key, null
+        from night_assignment
+        where old < 0
+        """,
+        {"night": before.night},
+    )
+    others = _OTHER_EVENTS.format(
+        event=before.now("event"), registry=before.before("registry"), assignment=before.before("assignment")
+    )
+    con.execute(others, {"night": before.night})
+
+
+def write_states(con: duckdb.DuckDBPyConnection, before: State) -> None:
+    """Write the values that are not ok."""
+    con.execute(f"""
+        insert into {before.now("value_state")}
+        select value_type, value, state, persons, adults, unions, state.records, record.key
+        from night_state as state
+        inner join night_value using (val)
+        left join night_record as record on state.owner_row = record.row
+        order by value_type, value
+    """)
+
+
+def write_conflicts(con: duckdb.DuckDBPyConnection, before: State, conflicts: list[Conflict], records: Records) -> None:
+    """Write the links refused tonight; `night` is the night since which each has stood without a break."""
+    held_by = [-1 if conflict.held_by is None else int(records.row[conflict.held_by]) for conflict in conflicts]
+    store(
+        con,
+        "night_conflict",
+        {
+            "row": pa.array([int(records.row[conflict.rec]) for conflict in conflicts], pa.int32()),
+            "held_by": pa.array(held_by, pa.int32()),
+            "val": pa.array([conflict.val for conflict in conflicts], pa.int32()),
+            "tier": pa.array([conflict.tier for conflict in conflicts], pa.int32()),
+            "reason": pa.array([conflict.reason for conflict in conflicts], pa.string()),
+        },
+    )
+    con.execute(
+        f"""
+        insert into {before.now("conflict")}
+        with
+        refused as (
+            select
+                value.value_type,
+                {masked_sql("value.value_type", "value.value")} as value_masked,
+                refused.tier,
+                one.key as left_key,
+                other.key as right_key,
+                refused.reason,
+                value.value
+            from night_conflict as refused
+            inner join night_value as value using (val)
+            inner join night_record as one on refused.row = one.row
+            left join night_record as other on refused.held_by = other.row
+        ),
+        standing as (
+            select left_key, right_key, value_type, value_masked, reason, min(night) as night
+            from {before.before("conflict")}
+            group by all
+        )
+        select
+            coalesce(standing.night, $night), refused.value_type, refused.value_masked, refused.tier, refused.left_key,
+            refused.right_key, refused.reason
+        from refused
+        left join standing
+            on refused.left_key = standing.left_key
+            and refused.right_key is not distinct from standing.right_key
+            and refused.value_type = standing.value_type
+            and refused.value_masked = standing.value_masked
+            and refused.reason = standing.reason
+        order by refused.left_key, refused.value_type, refused.value, refused.right_key
+        """,
+        {"night": before.night},
+    )
+
+
+def write_links(con: duckdb.DuckDBPyConnection, before: State, links: Links, records: Records) -> None:
+    """Keep tonight's accepted links for the next night's causes, and the operator rows in force."""
+    key_hash, value_hash = record_hashes(con, records), value_hashes(con)
+    con.register(
+        "night_link_columns",
+        pa.table({"key": key_hash[links.rec], "value": value_hash[links.val], "strength": links.strength}),
+    )
+    con.execute(f"insert into {before.now('link')} select * from night_link_columns")
+    con.unregister("night_link_columns")
+    con.execute(f"insert into {before.now('override_seen')} select * from night_override")
+
+
+def record_hashes(con: duckdb.DuckDBPyConnection, records: Records) -> np.typing.NDArray[np.uint64]:
+    """DuckDB's hash of every record's key, by rec."""
+    columns = con.execute("select row, hash(key) as hash from night_record").fetchnumpy()
+    hashes = np.empty(records.count, dtype=np.uint64)
+    hashes[records.rec_of_row[columns["row"].astype(np.int64)]] = columns["hash"]
+    return hashes
+
+
+def value_hashes(con: duckdb.DuckDBPyConnection) -> np.typing.NDArray[np.uint64]:
+    """DuckDB's hash of every (value type, value), by val."""
+    columns = con.execute("select val, hash(value_type, value) as hash from night_value").fetchnumpy()
+    hashes = np.empty(columns["val"].size, dtype=np.uint64)
+    hashes[columns["val"].astype(np.int64)] = columns["hash"]
+    return hashes
+
+
+def _texts_in_order(con: duckdb.DuckDBPyConnection, query: str, count: int | None) -> pa.Array:
+    """The `text` of each `place`; places are dense from 0."""
+    table = fetch_texts(con, query)
+    place = table.column("place").to_numpy()
+    assert count is None or place.size == count
+    text = table.column("text").combine_chunks()
+    position = np.empty(place.size, dtype=np.int64)
+    position[place] = np.arange(place.size)
+    return text if np.array_equal(position, np.arange(place.size)) else pc.take(text, pa.array(position))
+
+
+def _reason_texts(con: duckdb.DuckDBPyConnection, reasons: Reasons) -> tuple[pa.Array, pa.Array]:
+    """Value type and masked value of every record's reason; null for a record alone."""
+    stated = reasons.val >= 0
+    used = distinct(reasons.val[stated])
+    store(con, "night_reason_value", {"val": used})
+    texts = fetch_texts(
+        con,
+        f"""
+        select val, value_type, {masked_sql("value_type", "value")} as value_masked
+        from night_reason_value
+        inner join night_value using (val)
+        """,
+    )
+    place = np.empty(int(used.max(initial=-1)) + 1, dtype=np.int64)
+    place[texts.column("val").to_numpy()] = np.arange(used.size)
+    index = np.full(reasons.val.size, -1)
+    index[stated] = place[reasons.val[stated]]
+    masks = pc.take(texts.column("value_masked").combine_chunks(), pa.array(index, mask=index < 0))
+    # One more type after the values' own: an operator's merge has no value.
+    types = pa.concat_arrays([texts.column("value_type").combine_chunks(), pa.array([MERGE])])
+    index[reasons.val == MERGED] = used.size
+    return pc.take(types, pa.array(index, mask=index < 0)), masks
+
+
+# `detail` orders events of one kind: records by key, ids by id.
+_OTHER_EVENTS = """
+    insert into {event}
+    with
+    moved as (
+        select
+            1 as place, 'MOVED' as event, tonight.key as detail, tonight.key, last.one_id as from_id,
+            tonight.one_id as to_id,
+            -- A value that everybody lost tonight is known from the reason the record had.
+            case when cause.is_known then cause.value_type else reason.reason_value_type end as value_type,
+            case when cause.is_known then cause.value_masked else reason.reason_value_masked end as value_masked,
+            case when cause.is_known then cause.via_key else reason.reason_via_key end as via_key,
+            cause.override_id
+        from night_assignment as tonight
+        inner join {registry} as last on tonight.old = last.customer_key
+        left join night_cause as cause on tonight.old = cause.old and tonight.component = cause.component
+        left join {assignment} as reason on tonight.key = reason.key
+        where tonight.old >= 0 and tonight.old <> tonight.customer_key
+    ),
+    returned as (
+        select 2, 'RETURNED', key, key, one_id, one_id, null, null, null, null
+        from night_assignment
+        where old = customer_key and was_present = 0
+    ),
+    vanished as (
+        select 3, 'VANISHED', key, key, one_id, one_id, null, null, null, null from night_absent where present
+    ),
+    changed as (
+        select
+            now.customer_key, now.one_id, now.status, now.merged_into,
+            row(last.status, last.merged_into) is distinct from row(now.status, now.merged_into) as is_changed
+        from night_registry as now
+        inner join {registry} as last using (customer_key)
+    ),
+    merged as (
+        select
+            4, 'ID_MERGED', changed.one_id, null, changed.one_id, changed.merged_into,
+            cause.value_type, cause.value_masked, cause.via_key, cause.override_id
+        from changed
+        left join night_heir as heir on changed.customer_key = heir.old
+        left join night_cause as cause on heir.old = cause.old and heir.component = cause.component
+        where changed.is_changed and changed.status = 'merged'
+    ),
+    revived as (
+        select
+            5, 'ID_REVIVED', changed.one_id, null, changed.one_id, null,
+            cause.value_type, cause.value_masked, cause.via_key, cause.override_id
+        from changed
+        left join night_fresh as fresh on changed.customer_key = fresh.customer_key
+        left join (select distinct on (component) * from night_cause order by component, old) as cause
+            on fresh.component = cause.component
+        where changed.is_changed and changed.status = 'active'
+    ),
+    dormant as (
+        select 6, 'ID_DORMANT', one_id, null, one_id, null, null, null, null, null
+        from changed
+        where is_changed and status = 'dormant'
+    ),
+    told as (
+        select * from moved
+        union all select * from returned
+        union all select * from vanished
+        union all select * from merged
+        union all select * from revived
+        union all select * from dormant
+    )
+    select
+        $night,
+        (select count(*) from night_assignment where old < 0) + row_number() over (order by place, detail),
+        event, key, from_id, to_id, value_type, value_masked, via_key, override_id
+    from told
+    order by place, detail
+"""

@@ -1,0 +1,239 @@
+"""Stable ids: which customer of last night each of tonight's components continues.
+
+Every old id goes to one component (its heir), every component keeps one of the ids that fell to it (the survivor), a
+component with none revives its founder's earlier id or gets a new one. Events are told in `history.py`.
+"""
+
+from datetime import date
+
+import duckdb
+import numpy as np
+
+from pipelines.identity.encode import Records
+from pipelines.identity.frames import fetch_ints, store
+from pipelines.identity.model import KINDS, IdentityConfig, Ints
+
+_WEIGHTS = np.array([weight for _, weight in sorted(KINDS.values())])
+
+
+def label_components(
+    con: duckdb.DuckDBPyConnection,
+    component: Ints,
+    records: Records,
+    *,
+    assignment: str,
+    registry: str,
+    night: date,
+    config: IdentityConfig,
+) -> Ints:
+    """Give every component its id; returns the customer_key of each rec.
+
+    Reads `assignment` and `registry` before the night. Leaves `night_member` (rec, row, component, old, weight,
+    was_present), `night_merged` (old, customer_key) and `night_registry`, the registry after the night, ordered by
+    customer_key.
+    """
+    store(
+        con,
+        "night_member",
+        {
+            "rec": np.arange(records.count, dtype=np.int32),
+            "row": records.row.astype(np.int32),
+            "component": component.astype(np.int32),
+            "old": records.old.astype(np.int32),
+            "weight": _WEIGHTS[records.kind_rank],
+            "was_present": records.was_present.astype(np.int8),
+        },
+    )
+    for step in (_OVERLAP, _HEIR, _SURVIVOR, _FRESH):
+        con.execute(step.format(assignment=assignment, registry=registry))
+    con.execute(_REGISTRY.format(registry=registry), {"night": night, "salt": config.salt})
+    repeated = con.execute("select one_id from night_registry group by one_id having count(*) > 1").fetchall()
+    assert not repeated, f"two founders hash to one id: {repeated}; change the salt"
+    key_of_component = np.full(records.count, -1)
+    named, customer_key = fetch_ints(
+        con,
+        """
+        select component, customer_key from night_survivor
+        union all
+        select component, customer_key from night_fresh
+        """,
+    )
+    key_of_component[named] = customer_key
+    return key_of_component[component]
+
+
+_OVERLAP = """
+    create or replace temp table night_overlap as
+    select old, component, sum(weight)::bigint as weight, min(rec) as first_rec, sum(was_present) as stayed
+    from night_member
+    where old >= 0
+    group by old, component
+"""
+
+# Nearly every id lies in one component; only those that were torn apart are ranked. A component with exactly the records
+# that the id had last night goes first: a record that returns takes no id from a customer in which nothing changed.
+_HEIR = """
+    create or replace temp table night_heir as
+    with
+    torn as (select old from night_overlap group by old having count(*) > 1),
+    founders as (
+        select torn.old, member.component
+        from torn
+        inner join {registry} as registry on torn.old = registry.customer_key
+        inner join night_record as record on registry.founder_key = record.key
+        inner join night_member as member on record.row = member.row and torn.old = member.old
+    ),
+    last_sizes as (
+        select last.customer_key as old, count(*) as records
+        from {assignment} as last
+        semi join torn on last.customer_key = torn.old
+        where last.present
+        group by last.customer_key
+    ),
+    sizes as (
+        select component, count(*) as records
+        from night_member
+        semi join (select component from night_overlap semi join torn using (old)) as touched using (component)
+        group by component
+    ),
+    ranked as (
+        select
+            overlap.*,
+            row_number() over (
+                partition by overlap.old
+                order by
+                    (overlap.stayed = sizes.records and overlap.stayed is not distinct from last_sizes.records) desc,
+                    overlap.weight desc,
+                    (founders.old is not null) desc,
+                    overlap.first_rec
+            ) as place
+        from night_overlap as overlap
+        semi join torn using (old)
+        inner join sizes using (component)
+        left join last_sizes on overlap.old = last_sizes.old
+        left join founders on overlap.old = founders.old and overlap.component = founders.component
+    )
+    select old, component, weight from night_overlap anti join torn using (old)
+    union all
+    select old, component, weight from ranked where place = 1
+"""
+
+_SURVIVOR = """
+    create or replace temp table night_survivor as
+    with
+    crowded as (select component from night_heir group by component having count(*) > 1),
+    ranked as (
+        select
+            heir.*,
+            row_number() over (
+                partition by heir.component order by registry.minted_night, heir.weight desc, registry.one_id
+            ) as place
+        from night_heir as heir
+        semi join crowded using (component)
+        inner join {registry} as registry on heir.old = registry.customer_key
+    )
+    select component, old as customer_key from night_heir anti join crowded using (component)
+    union all
+    select component, old from ranked where place = 1;
+
+    create or replace temp table night_merged as
+    select heir.old, survivor.customer_key
+    from night_heir as heir
+    inner join night_survivor as survivor using (component)
+    where heir.old <> survivor.customer_key
+"""
+
+# A component's label is its founder's rec. An earlier id of the founder is free when nobody of tonight held it.
+_FRESH = """
+    create or replace temp table night_fresh as
+    with
+    nameless as (
+        select distinct component from night_member anti join night_survivor using (component)
+    ),
+    founded as (
+        select nameless.component, record.key as founder_key
+        from nameless
+        inner join night_member as member on nameless.component = member.rec
+        inner join night_record as record using (row)
+    ),
+    earlier as (
+        select
+            founded.component,
+            max(registry.generation) as last_generation,
+            arg_min(registry.customer_key, registry.generation) filter (
+                registry.status <> 'erased' and overlap.old is null
+            ) as revived
+        from founded
+        inner join {registry} as registry using (founder_key)
+        left join (select distinct old from night_overlap) as overlap on registry.customer_key = overlap.old
+        group by founded.component
+    ),
+    last_key as (select coalesce(max(customer_key), -1) as customer_key from {registry})
+    select
+        founded.component,
+        founded.founder_key,
+        coalesce(earlier.last_generation + 1, 0) as generation,
+        earlier.revived is not null as is_revived,
+        coalesce(
+            earlier.revived,
+            (select customer_key from last_key)
+            + row_number() over (partition by earlier.revived is not null order by founded.component)
+        )::integer as customer_key
+    from founded
+    left join earlier using (component)
+"""
+
+_REGISTRY = """
+    create or replace temp table night_registry as
+    with
+    living as (
+        select customer_key from night_survivor
+        union all
+        select customer_key from night_fresh where is_revived
+    ),
+    carried_on as (
+        select
+            last.*,
+            case
+                when living.customer_key is not null then 'active'
+                when merged.old is not null then 'merged'
+                when last.status = 'active' then 'dormant'
+                else last.status
+            end as new_status,
+            case
+                when living.customer_key is not null then null
+                when merged.old is not null then target.one_id
+                else last.merged_into
+            end as new_target
+        from {registry} as last
+        left join living using (customer_key)
+        left join night_merged as merged on last.customer_key = merged.old
+        left join {registry} as target on merged.customer_key = target.customer_key
+    )
+    select
+        one_id,
+        customer_key,
+        founder_key,
+        generation,
+        minted_night,
+        new_status as status,
+        new_target as merged_into,
+        case
+            when status = new_status and merged_into is not distinct from new_target then changed_night
+            else $night
+        end as changed_night
+    from carried_on
+    union all
+    select
+        'C' || left(sha256($salt || '|' || founder_key || '|' || generation), 16),
+        customer_key,
+        founder_key,
+        generation,
+        $night,
+        'active',
+        null,
+        $night
+    from night_fresh
+    where not is_revived
+    order by customer_key
+"""

@@ -1,0 +1,268 @@
+"""From a contract to SQL text: how a source value becomes a raw value, and when and why it cannot. Pure strings.
+
+The rules of speed: a value that is already in its final spelling is recognised by cheap vectorised comparisons; only
+the others are normalised. `nfkc` is a function the parser registers. Running the SQL belongs to `parse`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from pipelines.ingest.contracts import Column, Contract, raw_type
+from pipelines.ingest.manifest import Window
+
+# Characters that NFKC leaves alone and that need no trimming: ASCII, ideographs, and the commonest Chinese marks.
+PLAIN_CHARACTERS = (
+    r"!-~\x{B7}\x{2013}\x{2014}\x{2018}\x{2019}\x{201C}\x{201D}\x{3001}-\x{3003}\x{3008}-\x{3011}\x{4E00}-\x{9FFF}"
+)
+# What is cut from both ends after NFKC, which has already turned every kind of space into a plain one.
+TRIMMED = "' \t\n\x0b\x0c\r\u200b\ufeff\u2028\u2029'"
+# Excel's day zero and mistyped years must not pass for moments; a birthday may lie earlier and has its own bound.
+EARLIEST_DAY, EARLIEST_MOMENT, LATEST = "1800-01-01", "1900-01-01", "2200-01-01"
+DAY_SPAN = f"between date '{EARLIEST_DAY}' and date '{LATEST}'"
+MOMENT_SPAN = f"between timestamptz '{EARLIEST_MOMENT} 00:00:00+00' and timestamptz '{LATEST} 00:00:00+00'"
+TRUE_WORDS, FALSE_WORDS = ("true", "1", "是"), ("false", "0", "否")
+LARGEST_YUAN = "9999999999999.99"
+FUTURE_TOLERANCE = timedelta(days=1)
+UNREAD_CODES: Mapping[str, str] = {
+    "option": "not_in_allowed",
+    "boolean": "bad_boolean",
+    "date": "bad_date",
+    "datetime": "bad_datetime",
+}
+# Of a column's faults of reading, the one whose predicate holds for every unread value.
+UNREAD_WHOLE = {*UNREAD_CODES.values(), "not_a_number", "bad_list"}
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivalBounds:
+    """The instants between which a row's late-arrival column must lie, both inclusive."""
+
+    oldest: datetime
+    newest: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnSql:
+    """How one contract column is read; `is_bad` and `code` see the source value `raw` and the result `value`."""
+
+    name: str
+    value: str
+    is_bad: str
+    code: str
+
+
+def arrival_bounds(contract: Contract, window: Window) -> ArrivalBounds | None:
+    """When a row of a batch is neither too late nor from the future.
+
+    Late is told from the window's start, so that a batch of a whole year may hold the year.
+    """
+    if contract.late_arrival is None:
+        return None
+    late = timedelta(days=contract.late_arrival.accept_days)
+    return ArrivalBounds(oldest=window.start - late, newest=window.end + FUTURE_TOLERANCE)
+
+
+def column_sql(
+    column: Column, *, raw: str, value: str, source_type: str, bounds: ArrivalBounds | None, may_hold_nul: bool
+) -> ColumnSql:
+    """The expressions of one column.
+
+    `raw` and `value` are the identifiers of the source value and of the result, `source_type` the DuckDB type of
+    `raw`. `bounds` only for the column of the late-arrival rule. `value` is null for missing and for bad values.
+    """
+    source = raw if source_type == "VARCHAR" else f"cast({raw} as varchar)"
+    unread = _unread(column, raw=raw, text=text_sql(source), value=value, source_type=source_type)
+    faults = [*unread, *_bound_faults(column, value)]
+    if column.required:
+        faults.insert(0, ("missing_required", f"{value} is null and {text_sql(source)} is null"))
+        if column.type == "options":
+            faults.append(("missing_required", f"{value} is null"))
+    if bounds is not None:
+        faults.append(("too_late", f"{value} < {_moment(bounds.oldest)}"))
+        faults.append(("from_the_future", f"{value} > {_moment(bounds.newest)}"))
+    if may_hold_nul and column.type in {"text", "options"}:
+        faults.insert(0, ("nul_character", f"contains({source}, chr(0))"))
+    return ColumnSql(
+        name=column.name,
+        value=_value(column, raw=raw, source=source, source_type=source_type),
+        is_bad=_any(_cheapest(column, value, faults)),
+        code="case " + " ".join(f"when {fault} then '{code}'" for code, fault in faults) + " end" if faults else "null",
+    )
+
+
+def missing_column_sql(column: Column) -> ColumnSql:
+    """The expressions of an optional column that the file does not have."""
+    return ColumnSql(name=column.name, value=f"cast(null as {raw_type(column)})", is_bad="false", code="null")
+
+
+def text_sql(source: str) -> str:
+    """NFKC and trim; empty becomes null. The first two branches recognise text that is final already."""
+    return (
+        f"case when strlen({source}) = length({source}) and {source} >= '!' and {source}[-1] >= '!' then {source}"
+        f" when {source} <> '' and not regexp_matches({source}, '[^{PLAIN_CHARACTERS}]') then {source}"
+        f" else nullif(trim(nfkc({source}), {TRIMMED}), '') end"
+    )
+
+
+def quote_literal(text: str) -> str:
+    """A SQL string literal; for words of contracts and names of files, never for values from files."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def quote_identifier(name: str) -> str:
+    """A SQL identifier in double quotes."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _value(column: Column, *, raw: str, source: str, source_type: str) -> str:
+    if column.type == "options":
+        return _list_value(raw if source_type == "VARCHAR[]" else _parsed_list(source))
+    if source_type.lower() != raw_type(column) or column.type in {"text", "option"} or column.unit == "yuan":
+        return _from_text(column, source)
+    spans = {"date": DAY_SPAN, "datetime": MOMENT_SPAN}
+    return f"case when {raw} {spans[column.type]} then {raw} end" if column.type in spans else raw
+
+
+def _from_text(column: Column, source: str) -> str:
+    text = text_sql(source)
+    match column.type, column.unit:
+        case "text", _:
+            return text
+        case "option", _:
+            allowed = _words(column.allowed or ())
+            return f"case when {source} in ({allowed}) then {source} when {text} in ({allowed}) then {text} end"
+        case "boolean", _:
+            return _boolean_value(source, text)
+        case "date", _:
+            return _date_value(source, text)
+        case "datetime", _:
+            return f"coalesce({_moment_value(source)}, {_moment_value(text)})"
+        case "money", "yuan":
+            return _yuan_value(source, text)
+        case _:
+            return _whole_value(source, text)
+
+
+def _boolean_value(source: str, text: str) -> str:
+    true, false = _words(TRUE_WORDS), _words(FALSE_WORDS)
+    return (
+        f"case when {source} in ({true}) then true when {source} in ({false}) then false"
+        f" when lower({text}) in ({true}) then true when lower({text}) in ({false}) then false end"
+    )
+
+
+def _whole_value(source: str, text: str) -> str:
+    # A cast alone would round 1.5 and read 1e3; a number that casts back to its own spelling is a whole number.
+    number = f"try_cast({source} as bigint)"
+    return (
+        f"case when cast({number} as varchar) = {source} then {number}"
+        f" when regexp_full_match({text}, '[+-]?[0-9]{{1,19}}([.]0*)?')"
+        f" then try_cast(regexp_extract({text}, '^[^.]*') as bigint) end"
+    )
+
+
+def _yuan_value(source: str, text: str) -> str:
+    # Decimals are exact; the cast would round a third decimal, so only spellings with at most two significant pass.
+    amount, other = f"try_cast({source} as decimal(18, 2))", f"try_cast({text} as decimal(18, 2))"
+    span = f"between -{LARGEST_YUAN} and {LARGEST_YUAN}"
+    return (
+        f"case when cast({amount} as varchar) = {source} and {amount} {span} then cast({amount} * 100 as bigint)"
+        f" when regexp_full_match({text}, '[+-]?[0-9]+([.][0-9]{{0,2}}0*)?') and {other} {span}"
+        f" then cast({other} * 100 as bigint) end"
+    )
+
+
+def _date_value(source: str, text: str) -> str:
+    day = f"try_cast({source} as date)"
+    midnight = r"[0-9]{4}([-/])[0-9]{1,2}[-/][0-9]{1,2}([ T]00:00(:00([.]0+)?)?)?"
+    span = DAY_SPAN
+    return (
+        f"case when cast({day} as varchar) = {source} and {day} {span} then {day}"
+        f" when regexp_full_match({text}, '{midnight}') and try_cast({text} as date) {span}"
+        f" then try_cast({text} as date) end"
+    )
+
+
+def _moment_value(source: str) -> str:
+    moment = f"try_cast({source} as timestamptz)"
+    return f"case when {moment} {MOMENT_SPAN} then {moment} end"
+
+
+def _parsed_list(source: str) -> str:
+    # The parser's own list reader decides what is an array; anything else is text separated by bars.
+    return (
+        f"case when ltrim({source})[1] = '[' then try(from_json({source}, '[\"VARCHAR\"]'))"
+        f" else string_split({source}, '|') end"
+    )
+
+
+def _list_value(parsed: str) -> str:
+    cleaned = f"list_filter(list_transform({parsed}, lambda item: {text_sql('item')}), lambda item: item is not null)"
+    return f"nullif({cleaned}, cast([] as varchar[]))"
+
+
+def _unread(column: Column, *, raw: str, text: str, value: str, source_type: str) -> list[tuple[str, str]]:
+    """(fault code, predicate) for a value that is there but cannot be read, in the order in which they are told."""
+    unread = f"{value} is null and {raw} is not null and {text} is not null"
+    match column.type, column.unit:
+        case "text", _:
+            return []
+        case "options", _:
+            faults = [] if source_type == "VARCHAR[]" else [("bad_list", f"{unread} and {_parsed_list(text)} is null")]
+            if column.allowed is not None:
+                faults.append(("not_in_allowed", f"not list_has_all([{_words(column.allowed)}], {value})"))
+            return faults
+        case "money", "yuan":
+            digits = f"regexp_full_match({text}, '[+-]?[0-9]+([.][0-9]*)?')"
+            decimals = f"regexp_full_match({text}, '[+-]?[0-9]+[.][0-9]{{2,}}[1-9]0*')"
+            return [
+                ("too_many_decimals", f"{unread} and {decimals}"),
+                ("out_of_range", f"{unread} and {digits}"),
+                ("not_a_number", unread),
+            ]
+        case ("integer" | "money"), _:
+            faults = [("out_of_range", f"{unread} and regexp_full_match({text}, '[+-]?[0-9]+([.]0*)?')")]
+            if column.type == "integer":
+                return [*faults, ("not_an_integer", unread)]
+            parts = f"regexp_full_match({text}, '[+-]?[0-9]*[.][0-9]+')"
+            return [*faults, ("not_a_whole_fen", f"{unread} and {parts}"), ("not_a_number", unread)]
+        case _:
+            return [(UNREAD_CODES[column.type], unread)]
+
+
+def _cheapest(column: Column, value: str, faults: list[tuple[str, str]]) -> list[str]:
+    """The predicates that together say whether any fault applies, those left out that others imply."""
+    if column.required:
+        # Missing or unread, the value is null either way.
+        return [f"{value} is null", *(fault for _, fault in faults if not fault.startswith(f"{value} is null"))]
+    implied = {f"{value} is null and"} if any(code in UNREAD_WHOLE for code, _ in faults) else set()
+    whole = [fault for code, fault in faults if code in UNREAD_WHOLE]
+    rest = [fault for code, fault in faults if code not in UNREAD_WHOLE]
+    return [*whole, *(fault for fault in rest if not any(fault.startswith(start) for start in implied))]
+
+
+def _any(predicates: list[str]) -> str:
+    return " or ".join(f"({predicate})" for predicate in predicates) or "false"
+
+
+def _bound_faults(column: Column, value: str) -> list[tuple[str, str]]:
+    return [
+        ("out_of_range", f"{value} {sign} {_bound(column, bound)}")
+        for sign, bound in (("<", column.min), (">", column.max))
+        if bound is not None
+    ]
+
+
+def _bound(column: Column, bound: int | date) -> str:
+    if isinstance(bound, date):
+        return f"date '{bound.isoformat()}'"
+    return str(bound * 100 if column.unit == "yuan" else bound)
+
+
+def _moment(moment: datetime) -> str:
+    return f"timestamptz '{moment.isoformat()}'"
+
+
+def _words(words: tuple[str, ...]) -> str:
+    return ", ".join(quote_literal(word) for word in words)

@@ -1,0 +1,147 @@
+"""Parsing one landed file into staged Parquet, inside the child process: fast when every row is good, exact when not.
+
+The fast way reads the file once, in parallel, without knowing where a row stands. Only when a row is bad, or the order
+of rows matters, the file is read again in order to say which line and why. The protocol around this is in `worker`.
+"""
+
+import mmap
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from pipelines.ingest.encoding import (
+    certain_encoding,
+    has_carriage_returns_only,
+    likely_encoding,
+    rewrite_as_utf8,
+)
+from pipelines.ingest.locate import RecordIndex, index_records, write_clean_copy
+from pipelines.ingest.manifest import Encoding
+from pipelines.ingest.parse_messages import ParseReply, ParseRequest, Refused
+from pipelines.ingest.quarantine import refusal
+from pipelines.ingest.readers import Source, csv_source, json_source, parquet_source, xlsx_source
+from pipelines.ingest.rejects import write_numbered_rejects, write_text_rejects
+from pipelines.ingest.sandbox import open_sandbox
+from pipelines.ingest.staging import IN_FILE_ORDER, UNNUMBERED, TypedRows, staged_counts, typed_rows, write_staged
+
+# A file this small is read by one thread anyway, so its rows come numbered for free.
+ALWAYS_NUMBERED_BYTES = 8 << 20
+SHOWN_ERROR_CHARACTERS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A text file as UTF-8 (the landed file itself, or a copy) and the encoding it was written in."""
+
+    file: Path
+    encoding: Encoding
+
+
+def parse_file(request: ParseRequest) -> ParseReply:
+    """Write the staged Parquet, and the rejects when there are any; a problem with the whole file is in the reply."""
+    try:
+        return _parse_text(request) if request.format in {"csv", "jsonl"} else _parse_numbered(request)
+    except Refused as refused:
+        return ParseReply(problem=refused.problem)
+    except duckdb.Error as error:
+        return ParseReply(problem=refusal("unreadable_file", request.file.name, detail=_in_short(error)))
+
+
+def _parse_numbered(request: ParseRequest) -> ParseReply:
+    with closing(open_sandbox(request, threads=request.threads)) as con:
+        reader = parquet_source if request.format == "parquet" else xlsx_source
+        source = reader(request.contract, request.file, con)
+        assert source.row_number is not None
+        rows = typed_rows(request, source, may_hold_nul=True)
+        write_staged(con, request, rows, row_number=source.row_number)
+        good, bad = staged_counts(con, request)
+        if bad:
+            write_numbered_rejects(con, request, rows)
+    return ParseReply(good, bad, has_rejects=bool(bad), numbered=True, unknown_columns=source.unknown)
+
+
+def _parse_text(request: ParseRequest) -> ParseReply:
+    text = _as_utf8(request, likely_encoding(request.file, request.encoding))
+    counts = _read_fast(request, text.file)
+    if counts is None and text.encoding == "utf-8" and request.encoding is None:
+        text = _as_utf8(request, certain_encoding(request.file))
+        counts = _read_fast(request, text.file) if text.encoding != "utf-8" else None
+    numbered = _is_numbered(request, text.file)
+    unknown = _source(request, text.file).unknown
+    guessed = text.encoding if request.encoding is None and text.encoding != "utf-8" else None
+    if counts is not None and counts[1] == 0:
+        return ParseReply(counts[0], 0, numbered=numbered, unknown_columns=unknown, guessed_encoding=guessed)
+    good, bad = _read_exactly(request, text.file, counts)
+    return ParseReply(good, bad, has_rejects=bad > 0, numbered=numbered, unknown_columns=unknown, guessed_encoding=guessed)
+
+
+def _read_fast(request: ParseRequest, text: Path) -> tuple[int, int] | None:
+    """Stage the file; good and bad rows, or None when its structure is broken somewhere."""
+    numbered = _is_numbered(request, text)
+    with closing(open_sandbox(request, threads=1 if numbered else request.threads)) as con:
+        try:
+            rows = _rows(request, text)
+            write_staged(con, request, rows, row_number=IN_FILE_ORDER if numbered else UNNUMBERED)
+        except duckdb.Error:
+            return None
+        return staged_counts(con, request)
+
+
+def _read_exactly(request: ParseRequest, text: Path, counts: tuple[int, int] | None) -> tuple[int, int]:
+    """Find every refused row's place, staging the good records alone when the structure is broken; good and bad rows."""
+    width = _source(request, text).width
+    with closing(open_sandbox(request, threads=1)) as con:
+        index = index_records(text, request.format, columns=width, judge=con if counts is None else None)
+        readable = text
+        if counts is None or sum(counts) != len(index):
+            readable, counts = _restage(request, con, text, index)
+        write_text_rejects(con, request, _rows(request, readable), text, index)
+    return counts[0], counts[1] + len(index.broken)
+
+
+def _restage(
+    request: ParseRequest, con: duckdb.DuckDBPyConnection, text: Path, index: RecordIndex
+) -> tuple[Path, tuple[int, int]]:
+    clean = request.staged.with_suffix(".clean")
+    write_clean_copy(text, request.format, index, clean)
+    write_staged(con, request, _rows(request, clean), row_number=IN_FILE_ORDER)
+    counts = staged_counts(con, request)
+    if sum(counts) != len(index):
+        detail = f"{sum(counts)} ≠ {len(index)}"
+        raise Refused(refusal("unreadable_file", request.file.name, detail=detail))
+    return clean, counts
+
+
+def _rows(request: ParseRequest, text: Path) -> TypedRows:
+    return typed_rows(request, _source(request, text), may_hold_nul=_holds_nul(request, text))
+
+
+def _source(request: ParseRequest, text: Path) -> Source:
+    return csv_source(request.contract, text) if request.format == "csv" else json_source(request.contract, text)
+
+
+def _as_utf8(request: ParseRequest, encoding: Encoding) -> _Text:
+    only_returns = encoding != "utf-16" and has_carriage_returns_only(request.file)
+    if encoding == "utf-8" and not only_returns:
+        return _Text(request.file, encoding)
+    copy = request.staged.with_suffix(".utf8")
+    rewrite_as_utf8(request.file, copy, encoding, only_returns=only_returns)
+    return _Text(copy, encoding)
+
+
+def _is_numbered(request: ParseRequest, text: Path) -> bool:
+    return request.numbered or text.stat().st_size <= ALWAYS_NUMBERED_BYTES
+
+
+def _holds_nul(request: ParseRequest, text: Path) -> bool:
+    """Whether a NUL may be in a value: one memory-speed look at the file spares a look at every value."""
+    if text.stat().st_size == 0:
+        return False
+    with text.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(b"\0" if request.format == "csv" else rb"\u0000") >= 0
+
+
+def _in_short(error: Exception) -> str:
+    return str(error).partition("\n")[0][:SHOWN_ERROR_CHARACTERS]

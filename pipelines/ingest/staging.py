@@ -1,0 +1,99 @@
+"""The SQL that turns a file's relation into typed rows with a verdict, and writes them as staged Parquet."""
+
+from dataclasses import dataclass
+
+import duckdb
+
+from pipelines.ingest.normalise import (
+    ColumnSql,
+    arrival_bounds,
+    column_sql,
+    missing_column_sql,
+    quote_identifier,
+    quote_literal,
+)
+from pipelines.ingest.parse_messages import ParseRequest
+from pipelines.ingest.readers import Source
+
+UNNUMBERED = "cast(null as bigint)"
+IN_FILE_ORDER = "row_number() over ()"
+
+
+@dataclass(frozen=True, slots=True)
+class TypedRows:
+    """A file's rows as common table expressions `source_rows` (r0, r1, …) and `typed_rows` (v0, v1, …)."""
+
+    source: Source
+    columns: tuple[ColumnSql, ...]
+
+    @property
+    def is_bad(self) -> str:
+        """Whether a row of `typed_rows` has any fault; never null."""
+        return "coalesce(" + " or ".join(f"({column.is_bad})" for column in self.columns) + ", false)"
+
+    def steps(self, *, row_number: str, row_text: str | None = None) -> str:
+        """The `with` clause; `_row` is the row's number, `_text` its spelling when asked for."""
+        raw = [
+            f"{self._identifier(column)} as r{position}"
+            for position, column in enumerate(self.columns)
+            if column.name in self.source.columns
+        ]
+        text = [f"{row_text} as _text"] if row_text else []
+        values = [f"{column.value} as v{position}" for position, column in enumerate(self.columns)]
+        return f"""
+with
+source_rows as (
+    select {", ".join([f"{row_number} as _row", *text, *raw])}
+    from {self.source.relation}
+),
+typed_rows as (
+    select *, {", ".join(values)}
+    from source_rows
+)
+"""
+
+    def _identifier(self, column: ColumnSql) -> str:
+        return self.source.columns[column.name][0]
+
+
+def typed_rows(request: ParseRequest, source: Source, *, may_hold_nul: bool) -> TypedRows:
+    """How the request's contract reads this source."""
+    contract = request.contract
+    bounds = arrival_bounds(contract, request.window)
+    late = contract.late_arrival.column if contract.late_arrival else None
+    columns = []
+    for position, column in enumerate(contract.columns):
+        if column.name not in source.columns:
+            columns.append(missing_column_sql(column))
+            continue
+        columns.append(
+            column_sql(
+                column,
+                raw=f"r{position}",
+                value=f"v{position}",
+                source_type=source.columns[column.name][1],
+                bounds=bounds if column.name == late else None,
+                may_hold_nul=may_hold_nul,
+            )
+        )
+    return TypedRows(source, tuple(columns))
+
+
+def write_staged(con: duckdb.DuckDBPyConnection, request: ParseRequest, rows: TypedRows, *, row_number: str) -> None:
+    """Write the staged Parquet; raises duckdb.Error when the file's structure is broken."""
+    # Parquet without compression: it is read once, a moment later; small row groups let both sides work in parallel.
+    values = ", ".join(f"v{position} as {quote_identifier(column.name)}" for position, column in enumerate(rows.columns))
+    con.execute(
+        f"copy ({rows.steps(row_number=row_number)} select {values}, {rows.is_bad} as _bad, _row from typed_rows)"
+        f" to {quote_literal(str(request.staged))} (format parquet, compression uncompressed)"
+    )
+
+
+def staged_counts(con: duckdb.DuckDBPyConnection, request: ParseRequest) -> tuple[int, int]:
+    """Good and bad rows of the staged file."""
+    row = con.execute(
+        "select count(*) filter (where not _bad), count(*) filter (where _bad) from read_parquet($staged)",
+        {"staged": str(request.staged)},
+    ).fetchone()
+    assert row is not None
+    return int(row[0]), int(row[1])

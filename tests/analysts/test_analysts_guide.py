@@ -1,0 +1,105 @@
+"""The guide's promises, kept against a published file: every block runs as it stands, in the session of `cdp sql`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tests.analysts.guide import GUIDE, Question, questions, table_map
+
+SQL_BLOCKS = GUIDE.read_text("utf-8").count("```sql")
+
+
+@pytest.fixture(scope="module")
+def session(published_version: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect(str(published_version), read_only=True) as con:
+        con.execute("set TimeZone = 'Asia/Shanghai'")
+        con.execute("set search_path = 'analyst,marts,meta'")
+        yield con
+
+
+def test_the_guide_answers_at_least_twenty_questions_and_each_names_its_columns() -> None:
+    found = questions()
+
+    assert len(found) >= 20
+    assert len(found) == SQL_BLOCKS
+    assert all(question.columns for question in found)
+
+
+@pytest.mark.parametrize("question", questions(), ids=lambda question: question.title.split(" / ")[0])
+def test_question_runs_as_it_stands(session: duckdb.DuckDBPyConnection, question: Question) -> None:
+    cursor = session.execute(question.sql)
+    columns = [column[0] for column in cursor.description]
+    rows = cursor.fetchall()
+
+    assert columns == question.columns
+    assert rows or question.may_be_empty
+
+
+def test_the_table_map_names_every_published_mart_and_no_other(session: duckdb.DuckDBPyConnection) -> None:
+    published = session.execute(
+        """
+        select table_schema, table_name from information_schema.tables
+        where table_schema in ('marts', 'meta') and table_type = 'BASE TABLE'
+        """
+    ).fetchall()
+
+    marts = {name for schema, name in published if schema == "marts"}
+
+    # one_id_alias resolves old ids for programs; analysts join on customer_key, which a merge rewrites.
+    assert marts - table_map() <= {"one_id_alias"}
+    assert table_map() <= {name for _, name in published}
+
+
+def test_personal_data_of_facts_is_masked_by_default(session: duckdb.DuckDBPyConnection) -> None:
+    shown = {
+        (table, column): session.execute(f"select count(*) from marts.{table} where {column} is not null").fetchone()
+        for table, column in [("fct_lead", "name"), ("fct_lead", "phone")]
+    }
+    leaked = session.execute(
+        """
+        select count(*) from fct_lead as seen join marts.fct_lead as kept using (lead_id)
+        where seen.name = kept.name or seen.phone = kept.phone
+        """
+    ).fetchone()
+
+    assert all(count and count[0] > 0 for count in shown.values())
+    assert leaked == (0,)
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        ("fct_review", "comment"),
+        ("fct_follow_up", "content"),
+        ("fct_lead_event", "content"),
+        ("fct_medical_record", "chief_complaint"),
+        ("fct_medical_record", "treatment"),
+        ("fct_payment", "refund_reason"),
+    ],
+)
+def test_free_text_is_not_shown_by_default(session: duckdb.DuckDBPyConnection, table: str, column: str) -> None:
+    by_default = session.execute(f"select * from {table} limit 0").description
+    unmasked = session.execute(f"select * from marts.{table} limit 0").description
+
+    assert column in {entry[0] for entry in unmasked}
+    assert column not in {entry[0] for entry in by_default}
+
+
+def test_every_fact_and_every_column_of_it_is_described_in_chinese(session: duckdb.DuckDBPyConnection) -> None:
+    undescribed = session.execute(
+        r"""
+        select table_name, column_name from duckdb_columns()
+        where
+            schema_name in ('marts', 'analyst') and table_name like 'fct\_%' escape '\'
+            and not regexp_matches(coalesce(comment, ''), '[\x{4e00}-\x{9fff}]')
+        union all
+        select table_name, null from duckdb_tables()
+        where
+            schema_name = 'marts' and table_name like 'fct\_%' escape '\'
+            and not starts_with(coalesce(comment, ''), '每行')
+        """
+    ).fetchall()
+
+    assert undescribed == []

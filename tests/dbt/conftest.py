@@ -1,0 +1,77 @@
+"""One small chain, built once: one customer in all channels, a second patient and a second lead."""
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from tests.dbt.factory import assignments, contracts, loaded_batches, write_raw, write_state
+from tests.dbt.runner import Outcome, run_dbt
+
+FIRST_NIGHT = date(2026, 11, 20)
+SECRET_PHONE = "13912345678"
+
+# The filler of required text is `x`, so rows without ids of their own all belong together.
+EVERYWHERE = {
+    0: [
+        "patient:saas:x",
+        "official_account_fan:x:x",
+        "wecom_contact:x:x",
+        "mini_program_user:x:x",
+        "lead:leads:x",
+    ],
+    1: ["patient:saas:P1"],
+    2: ["lead:leads:L2"],
+}
+
+
+def secret(column: str) -> str:
+    """A value of a personal column that must not reach analysts as it is."""
+    return f"秘密{column}"
+
+
+def first_world() -> dict[str, list[dict[str, Any]]]:
+    """One row per source table with something in every personal column, a second patient and a second lead."""
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for name, contract in contracts().items():
+        personal = {
+            column: SECRET_PHONE if spec["pii"] == "phone" else secret(column)
+            for column, spec in contract["columns"].items()
+            if "pii" in spec
+        }
+        rows[name] = [personal]
+    rows["saas__staff"][0]["phone"] = "13812340002"
+    rows["saas__patients"].append({"patient_id": "P1", "name": "唐三", "city": "杭州"})
+    rows["leads__leads"].append({"lead_id": "L2", "name": "李四"})
+    return rows
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dbt")
+    (folder / "build").mkdir()
+    write_raw(folder / "build" / "warehouse.duckdb", first_world())
+    write_state(
+        folder / "build" / "warehouse.duckdb",
+        {**assignments(EVERYWHERE), "ingest.batch": loaded_batches(FIRST_NIGHT)},
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def first_night(data_dir: Path) -> Outcome:
+    """The whole project, built and checked as the pipeline does it."""
+    return run_dbt(data_dir, "build", "--exclude-resource-type", "unit_test", as_of=FIRST_NIGHT)
+
+
+@pytest.fixture(scope="session")
+def published(data_dir: Path, first_night: Outcome) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The marts of the first night, copied to another name and opened read-only as analysts do."""
+    copy = data_dir / "marts-20261120-01.duckdb"
+    copy.write_bytes((data_dir / "build" / "serving.duckdb").read_bytes())
+    with duckdb.connect(str(copy), read_only=True) as con:
+        con.execute("set search_path = 'analyst,marts,meta'")
+        yield con

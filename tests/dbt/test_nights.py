@@ -1,0 +1,114 @@
+"""What one night leaves for the next: history, events, aliases; and what a night refuses."""
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+
+import duckdb
+import pytest
+
+from tests.dbt.conftest import EVERYWHERE, FIRST_NIGHT, first_world
+from tests.dbt.factory import assignments, loaded_batches, write_raw, write_state
+from tests.dbt.runner import Outcome, run_dbt
+
+SECOND_NIGHT = date(2026, 11, 21)
+CUSTOMER_MODELS = ("run", "--select", "intermediate.identity", "intermediate.customer", "marts.customer")
+
+
+@pytest.fixture(scope="module")
+def folder(data_dir: Path, first_night: Outcome, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    copy = tmp_path_factory.mktemp("nights") / "data"
+    copytree(data_dir, copy)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def second_night(folder: Path) -> Iterator[list[tuple[Any, ...]]]:
+    """P1 moves to Shanghai, the lead of customer 2 turns out to be customer 1."""
+    world = first_world()
+    world["saas__patients"][1]["city"] = "上海"
+    warehouse = folder / "build" / "warehouse.duckdb"
+    write_raw(warehouse, world)
+    state = assignments({0: EVERYWHERE[0], 1: ["patient:saas:P1", "lead:leads:L2"]})
+    state["identity.registry"].append(
+        {"one_id": "C2", "customer_key": 2, "founder_key": "lead:leads:L2", "status": "merged", "merged_into": "C1"}
+    )
+    state["identity.event"] = [
+        {"night": FIRST_NIGHT, "seq": 1, "event": "LINKED", "key": "lead:leads:L2", "to_id": "C2"},
+        {"night": SECOND_NIGHT, "seq": 1, "event": "ID_MERGED", "from_id": "C2", "to_id": "C1"},
+    ]
+    write_state(warehouse, {**state, "ingest.batch": loaded_batches(SECOND_NIGHT)})
+    outcome = run_dbt(folder, *CUSTOMER_MODELS, as_of=SECOND_NIGHT)
+    assert outcome.with_status("error") == set()
+    yield _history(folder)
+
+
+def test_changed_attribute_opens_a_version_and_a_merged_customer_is_closed(second_night: list[tuple[Any, ...]]):
+    assert second_night == [
+        (0, FIRST_NIGHT, None, None),
+        (1, FIRST_NIGHT, SECOND_NIGHT, "杭州"),
+        (1, SECOND_NIGHT, None, "上海"),
+        (2, FIRST_NIGHT, SECOND_NIGHT, None),
+    ]
+
+
+def test_merged_id_resolves_to_the_customer_it_went_into(folder: Path, second_night: list[tuple[Any, ...]]):
+    assert _rows(folder, "select old_one_id, one_id, customer_key from serving.marts.one_id_alias") == [("C2", "C1", 1)]
+
+
+def test_same_night_again_leaves_the_same_history_and_events(folder: Path, second_night: list[tuple[Any, ...]]):
+    events = _events(folder)
+
+    run_dbt(folder, *CUSTOMER_MODELS, as_of=SECOND_NIGHT)
+
+    assert _history(folder) == second_night
+    assert _events(folder) == events
+
+
+def test_rerun_with_the_old_input_takes_the_night_back(folder: Path, second_night: list[tuple[Any, ...]]):
+    warehouse = folder / "build" / "warehouse.duckdb"
+    write_raw(warehouse, first_world())
+    write_state(warehouse, {**assignments(EVERYWHERE), "ingest.batch": loaded_batches(SECOND_NIGHT)})
+
+    run_dbt(folder, *CUSTOMER_MODELS, as_of=SECOND_NIGHT)
+
+    assert _history(folder) == [
+        (0, FIRST_NIGHT, None, None),
+        (1, FIRST_NIGHT, None, "杭州"),
+        (2, FIRST_NIGHT, None, None),
+    ]
+
+
+def test_two_patient_names_in_one_customer_fail_the_night(folder: Path, second_night: list[tuple[Any, ...]]):
+    wrong = {0: [*EVERYWHERE[0], "patient:saas:P1"], 2: EVERYWHERE[2]}
+    write_state(folder / "build" / "warehouse.duckdb", {**assignments(wrong), "ingest.batch": loaded_batches(FIRST_NIGHT)})
+
+    outcome = run_dbt(
+        folder,
+        "build",
+        "--select", "dim_identity", "no_customer_holds_two_patient_names", "source:ingest",
+        "--exclude-resource-type", "unit_test",
+        as_of=date(2026, 11, 25),
+    )  # fmt: skip
+
+    assert outcome.with_status("fail") == {"no_customer_holds_two_patient_names"}
+    # The newest batch is five days old: that is worth a warning and fails nothing.
+    assert "saas_is_fresh" in outcome.with_status("warn")
+
+
+def _history(folder: Path) -> list[tuple[Any, ...]]:
+    return _rows(
+        folder, "select customer_key, valid_from, valid_to, city from serving.marts.customer_attribute_history order by all"
+    )
+
+
+def _events(folder: Path) -> list[tuple[Any, ...]]:
+    return _rows(folder, "select night, seq, event from serving.marts.identity_event order by all")
+
+
+def _rows(folder: Path, query: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect() as con:
+        con.execute(f"attach '{folder / 'build' / 'serving.duckdb'}' as serving (read_only)")
+        return con.execute(query).fetchall()

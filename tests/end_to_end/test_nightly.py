@@ -1,0 +1,163 @@
+"""The whole night on sample data: what it publishes, repeats, refuses and survives."""
+
+import json
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+from fastapi.testclient import TestClient
+
+from api.main import create_app
+from api.settings import ApiSettings
+from pipelines.nightly import read_runs, run_night
+from pipelines.sample.generate import write_sample
+from pipelines.settings import PipelineSettings
+from pipelines.status import platform_status
+from pipelines.warehouse.dbt import DbtFailedError
+from segment_engine.runtime.folders import DataFolders
+from segment_engine.runtime.published import read_pointer
+from tests.conftest import END_ON, MORNING, ZONE
+
+
+def test_every_landed_row_is_loaded_or_quarantined(night: PipelineSettings) -> None:
+    promised = sum(
+        json.loads(manifest.read_text(encoding="utf-8"))["row_count"]
+        for manifest in night.folders.landing.glob("*/*/*/_manifest.json")
+    )
+
+    status = platform_status(night, now=MORNING.now())
+
+    assert sum(source["loaded_rows"] + source["rejected_rows"] for source in status.sources) == promised > 10_000
+    assert (status.refused, status.unsealed) == ([], [])
+
+
+def test_a_second_night_without_news_changes_nothing(own_copy: PipelineSettings) -> None:
+    before = (own_copy.folders.published / "CURRENT").read_bytes()
+
+    record = run_night(own_copy, as_of=END_ON, clock=MORNING)
+
+    assert record.status == "unchanged"
+    assert [step["name"] for step in record.steps] == ["ingest"]
+    assert (own_copy.folders.published / "CURRENT").read_bytes() == before
+
+
+def test_a_forced_rebuild_computes_the_same_content(own_copy: PipelineSettings) -> None:
+    before = read_pointer(own_copy.folders)
+
+    record = run_night(own_copy, as_of=END_ON, clock=MORNING, force=True)
+
+    assert (record.status, record.version) == ("unchanged", before.version)
+    assert len(record.steps) == 5
+
+
+def test_an_earlier_day_than_the_last_night_is_refused_and_the_version_stays(own_copy: PipelineSettings) -> None:
+    before = read_pointer(own_copy.folders)
+
+    with pytest.raises(Exception, match="2026-11-20"):
+        run_night(own_copy, as_of=END_ON - timedelta(days=3), clock=MORNING)
+
+    assert read_pointer(own_copy.folders) == before
+    assert read_runs(own_copy.folders)[0].status == "failed"
+
+
+def test_a_failed_check_keeps_the_last_good_version_and_says_why(own_copy: PipelineSettings) -> None:
+    before = read_pointer(own_copy.folders)
+    with duckdb.connect(str(own_copy.folders.warehouse)) as con:
+        # What no night of ours would do: a second clinic of the same id, past the ledger.
+        con.execute("insert into raw.saas__clinics select * from raw.saas__clinics limit 1")
+
+    with pytest.raises(DbtFailedError):
+        run_night(own_copy, as_of=END_ON, clock=MORNING, force=True)
+
+    assert read_pointer(own_copy.folders) == before
+    failed = read_runs(own_copy.folders)[0]
+    assert failed.status == "failed"
+    assert "dim_clinic" in (failed.error or "")
+
+
+@pytest.fixture(scope="module")
+def dirty_night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PipelineSettings]:
+    root = tmp_path_factory.mktemp("dirty")
+    write_sample(DataFolders(root), customers=400, days=60, seed=3, end_on=END_ON, dirty=True, zone=ZONE)
+    settings = PipelineSettings(data_dir=root)
+    run_night(settings, as_of=END_ON, clock=MORNING)
+    yield settings
+    shutil.rmtree(root)
+
+
+def test_dirty_data_is_quarantined_where_it_was_planted(dirty_night: PipelineSettings) -> None:
+    planted = json.loads((dirty_night.data_dir / "sample_truth/dirt.json").read_text(encoding="utf-8"))
+    status = platform_status(dirty_night, now=MORNING.now())
+
+    refused = {(batch["source"], batch["table_name"], batch["refusal_code"]) for batch in status.refused}
+    expected = {(batch["source"], batch["table"], batch["code"]) for batch in planted["refused_batches"]}
+    assert refused == expected
+
+    found: set[tuple[str, int, str]] = set()
+    for file in dirty_night.folders.quarantine.rglob("*.csv"):
+        with duckdb.connect() as con:
+            batch = "/".join(file.relative_to(dirty_night.folders.quarantine).with_suffix("").parts)
+            rows = con.execute("select file, line, code from read_csv(?, all_varchar = true)", [str(file)]).fetchall()
+            found |= {(f"{batch}/{name}", int(line), code) for name, line, code in rows}
+    missing = {(row["file"], row["line"], row["code"]) for row in planted["rejected_rows"]} - found
+    assert missing == set()
+
+
+def test_status_lists_what_was_quarantined_and_why(dirty_night: PipelineSettings) -> None:
+    answer = subprocess.run(
+        [sys.executable, "-m", "pipelines.cli", "status", "--all"],
+        env={"CDP_DATA_DIR": str(dirty_night.data_dir), "PATH": "/usr/bin:/bin", "COLUMNS": "250"},
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+
+    for word in ("Quarantined rows", "too_many_decimals", "malformed_row", "Refused batches", "checksum_mismatch"):
+        assert word in answer
+
+
+def test_api_and_sql_answer_without_error_during_a_night_and_across_its_publish(
+    sample_landing: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(sample_landing, root)
+    settings = PipelineSettings(data_dir=root)
+    run_night(settings, as_of=END_ON - timedelta(days=1), clock=MORNING)
+    client = TestClient(create_app(ApiSettings(data_dir=root)), raise_server_exceptions=False)
+    stop = threading.Event()
+    answers: list[tuple[int, str]] = []
+
+    def hammer() -> None:
+        while not stop.is_set():
+            answer = client.get("/v1/customers?limit=20")
+            answers.append((answer.status_code, answer.json().get("version", "")))
+
+    thread = threading.Thread(target=hammer)
+    thread.start()
+    night = subprocess.Popen(
+        [sys.executable, "-m", "pipelines.cli", "nightly", "--as-of", END_ON.isoformat()],
+        env={"CDP_DATA_DIR": str(root), "PATH": "/usr/bin:/bin"}, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    sql_codes: list[int] = []
+    while night.poll() is None:
+        query = [sys.executable, "-m", "pipelines.cli", "sql", "select count(*) from dim_customer"]
+        sql_codes.append(
+            subprocess.run(
+                query, env={"CDP_DATA_DIR": str(root), "PATH": "/usr/bin:/bin"}, capture_output=True, check=False
+            ).returncode
+        )
+    answers_after = len(answers)
+    while len(answers) < answers_after + 20:
+        stop.wait(0.05)
+    stop.set()
+    thread.join()
+
+    assert night.returncode == 0
+    assert {status for status, _ in answers} == {200}
+    assert [version for _, version in answers] == sorted(version for _, version in answers)
+    assert {version for _, version in answers} == {"20261119-01", "20261120-01"}
+    assert set(sql_codes) == {0}

@@ -1,0 +1,214 @@
+"""Random worlds over several nights: what holds whatever happens."""
+
+import random
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from pipelines.identity.resolve import IdentityConfig
+from tests.identity import oracle
+from tests.identity.factory import Fact, Nights, Record, Said, World, day, phone
+
+CONFIG = IdentityConfig(hub_persons=3, hub_unions=3, hub_records=7, customer_unions=2, customer_records=6)
+KINDS = ("patient", "patient", "wecom_contact", "official_account_fan", "mini_program_user", "lead")
+NAMES = ("张伟", "王芳", "李娜", "赵磊", None)
+
+
+def _record(rng: random.Random, number: int) -> Record:
+    kind = rng.choice(KINDS)
+    key = f"{kind}:s:{number}"
+    if kind != "patient":
+        return Record(key, kind, day(rng.randrange(6)))
+    return Record(
+        key,
+        kind,
+        day(rng.randrange(6)),
+        rng.choice(NAMES),
+        rng.choice((None, date(1990, 5, 1), date(1991, 6, 2))),
+        rng.choice((None, None, None, "id1", "id2")),
+        rng.random() < 0.3,
+    )
+
+
+def _facts(rng: random.Random, key: str, patients: list[str]) -> list[Fact]:
+    facts = []
+    for _ in range(rng.choice((0, 1, 1, 2, 3))):
+        match rng.randrange(6):
+            case 0 | 1 | 2:
+                facts.append(Fact(key, "phone", phone(rng.randrange(14)), rng.choice((3, 4, 5)), rng.randrange(2)))
+            case 3 | 4 if not key.startswith("patient"):
+                facts.append(Fact(key, "unionid", f"o{rng.randrange(12)}", 2))
+            case _ if patients:
+                patient = rng.choice(patients)
+                facts += [Fact(key, "binding", patient, 1), Fact(patient, "binding", patient, 1)]
+    return facts
+
+
+def _said(rng: random.Random, keys: list[str]) -> list[Said]:
+    """Operator rows that do not contradict each other: merges and splits use different records."""
+    chosen = rng.sample(keys, min(8, len(keys)))
+    said = []
+    if len(chosen) == 8 and rng.random() < 0.7:
+        said.append(Said("m1", "merge", chosen[0], chosen[1]))
+        said.append(Said("m2", "merge", chosen[1], chosen[2]))
+        said.append(Said("s1", "split", chosen[3], chosen[4]))
+        said.append(Said("s2", "split", chosen[5], chosen[0]))
+        said.append(Said("d1", "detach", chosen[6], phone(rng.randrange(14))))
+        said.append(Said("b1", "block", phone(rng.randrange(14))))
+    return said
+
+
+def _nights_of_worlds(seed: int, nights: int = 5) -> list[World]:
+    """A world that drifts: records arrive, vanish, return; evidence comes and goes; operators decide and revoke."""
+    rng = random.Random(seed)
+    records = [_record(rng, number) for number in range(26)]
+    patients = [record.key for record in records if record.kind == "patient"]
+    facts = [fact for record in records for fact in _facts(rng, record.key, patients)]
+    worlds = []
+    for _ in range(nights):
+        hidden = set(rng.sample([record.key for record in records], rng.randrange(6)))
+        shown = [record for record in records if record.key not in hidden]
+        keys = {record.key for record in shown}
+        worlds.append(
+            World(
+                tuple(shown),
+                tuple(fact for fact in facts if fact.key in keys),
+                (("phone", phone(0)), ("unionid", "o0")),
+                tuple(_said(rng, sorted(keys))),
+            )
+        )
+        records += [_record(rng, len(records) + number) for number in range(2)]
+        facts = [fact for fact in facts if rng.random() > 0.06]
+        facts += [fact for record in rng.sample(records, 4) for fact in _facts(rng, record.key, patients)]
+    return worlds
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_nights_keep_every_promise(seed: int):
+    nights = Nights(config=CONFIG)
+    replayed: dict[str, str] = {}
+    last_ids: dict[str, str] = {}
+    for number, world in enumerate(_nights_of_worlds(seed)):
+        nights.next(world)
+
+        ids = nights.ids()
+        customers = _customers(ids)
+        assert set(customers.values()) == oracle.partition(world, CONFIG)
+        stated = nights.rows("select value_type, value, state from identity.value_state")
+        assert {(t, v): s for t, v, s in stated} == oracle.states(world, CONFIG)
+        _assert_log_is_complete(nights, replayed)
+        _assert_unchanged_sets_keep_their_id(last_ids, ids)
+        _assert_registry_is_sound(nights)
+        _assert_reasons_hold(nights, world)
+        _assert_night_can_run_again(nights, world, seed=number)
+        last_ids = ids
+
+
+@pytest.mark.parametrize("seed", range(100, 104))
+def test_same_input_on_a_new_night_logs_nothing_even_when_resolved_anew(seed: int):
+    nights = Nights(config=CONFIG)
+    for world in _nights_of_worlds(seed, nights=2):
+        nights.next(world)
+    before = nights.tables()
+
+    # A value that nobody carries changes the fingerprint and nothing else, so the whole algorithm runs.
+    summary = nights.next(replace(world, blocked=(*world.blocked, ("phone", "+8613700000000"))))
+
+    assert summary.events == {}
+    assert nights.tables() == before
+
+
+def _customers(ids: dict[str, str]) -> dict[str, frozenset[str]]:
+    members: dict[str, set[str]] = {}
+    for key, one_id in ids.items():
+        members.setdefault(one_id, set()).add(key)
+    return {one_id: frozenset(keys) for one_id, keys in members.items()}
+
+
+def _assert_log_is_complete(nights: Nights, replayed: dict[str, str]) -> None:
+    """LINKED and MOVED alone rebuild the assignment; registry changes are all told."""
+    for event, key, to_id in nights.rows(
+        f"select event, key, to_id from identity.event where night = '{nights.night}' order by seq"
+    ):
+        if event in ("LINKED", "MOVED"):
+            replayed[key] = to_id
+    assert replayed == dict(nights.rows("select key, one_id from identity.assignment"))
+    told = nights.rows(f"""
+        select from_id, event from identity.event
+        where night = '{nights.night}' and starts_with(event, 'ID_') order by all
+    """)
+    turned = {"merged": "ID_MERGED", "active": "ID_REVIVED", "dormant": "ID_DORMANT"}
+    changed = nights.rows(f"""
+        select one_id, status from identity.registry
+        where changed_night = '{nights.night}' and minted_night < '{nights.night}' order by all
+    """)
+    assert told == sorted((one_id, turned[status]) for one_id, status in changed)
+    absences = nights.rows(f"""
+        select key, event from identity.event
+        where night = '{nights.night}' and event in ('VANISHED', 'RETURNED') order by all
+    """)
+    assert absences == nights.rows("""
+        select key, case when now.present then 'RETURNED' else 'VANISHED' end
+        from identity.assignment as now inner join identity.assignment_before as last using (key)
+        where now.present <> last.present and now.one_id = last.one_id order by all
+    """)
+
+
+def _assert_unchanged_sets_keep_their_id(last: dict[str, str], ids: dict[str, str]) -> None:
+    sets = {members: one_id for one_id, members in _customers(ids).items()}
+    for one_id, members in _customers(last).items():
+        assert sets.get(members, one_id) == one_id
+
+
+def _assert_registry_is_sound(nights: Nights) -> None:
+    registry = nights.rows("select customer_key, one_id, status, merged_into from identity.registry")
+    assert [row[0] for row in registry] == list(range(len(registry)))
+    status = {one_id: (state, target) for _, one_id, state, target in registry}
+    assert {one_id for one_id, (state, _) in status.items() if state == "active"} == set(nights.ids().values())
+    for one_id, (state, _) in status.items():
+        seen = set()
+        while state == "merged":
+            assert one_id not in seen
+            seen.add(one_id)
+            one_id = status[one_id][1]
+            state = status[one_id][0]
+    assert nights.rows("""
+        select count(*) from identity.assignment inner join identity.registry using (one_id)
+        where assignment.customer_key <> registry.customer_key
+    """) == [(0,)]
+
+
+def _assert_reasons_hold(nights: Nights, world: World) -> None:
+    """Who shares a customer has a reason, and it names a record of the same customer that carries the value as well."""
+    carried = {(fact.key, fact.value_type, masked(fact)) for fact in world.facts if fact.value}
+    ids = nights.ids()
+    sizes = {one_id: len(members) for one_id, members in _customers(ids).items()}
+    for key, one_id, value_type, value, via in nights.rows("""
+        select key, one_id, reason_value_type, reason_value_masked, reason_via_key from identity.assignment where present
+    """):
+        assert (via is not None) == (value_type is not None) == (sizes[one_id] > 1)
+        if via is not None:
+            assert via != key
+            assert ids[via] == one_id
+        if value_type not in (None, "merge"):
+            assert {(key, value_type, value), (via, value_type, value)} <= carried
+
+
+def masked(fact: Fact) -> str:
+    if fact.value_type == "binding":
+        return fact.value
+    return f"{fact.value[:-8]}****{fact.value[-4:]}" if len(fact.value) >= 11 else f"****{fact.value[-2:]}"
+
+
+def _assert_night_can_run_again(nights: Nights, world: World, *, seed: int) -> None:
+    before = nights.tables()
+
+    nights.again(world.shuffled(seed))
+
+    assert nights.tables() == before
+
+    nights.again(replace(world, records=world.records[:-3], facts=(), said=()))
+    nights.again(world.shuffled(seed + 1))
+
+    assert nights.tables() == before

@@ -1,0 +1,178 @@
+"""The `cdp` command as an operator or analyst types it."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from pipelines.cli import app
+from pipelines.settings import PipelineSettings
+
+COMMANDS = ["sample-data", "nightly", "status", "sql", "seal", "serve", "dagster", "demo", "doctor"]
+
+
+@pytest.fixture
+def runner() -> CliRunner:
+    return CliRunner(env={"COLUMNS": "200", "TERM": "dumb"})
+
+
+def of(settings: PipelineSettings) -> dict[str, str]:
+    return {"CDP_DATA_DIR": str(settings.data_dir)}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_in_both_languages(runner: CliRunner, command: str) -> None:
+    answer = runner.invoke(app, [command, "--help"])
+
+    assert answer.exit_code == 0
+    assert any("\u4e00" <= character <= "\u9fff" for character in answer.output)
+
+
+def test_no_command_is_left_out_of_these_tests() -> None:
+    assert {command.name or command.callback.__name__ for command in app.registered_commands} == set(COMMANDS)  # type: ignore[union-attr]
+
+
+def test_sql_prints_a_table_a_csv_and_json(runner: CliRunner, night: PipelineSettings) -> None:
+    query = "select clinic_type, count(*) as clinics from dim_clinic group by all order by all"
+
+    table = runner.invoke(app, ["sql", query], env=of(night))
+    as_csv = runner.invoke(app, ["sql", query, "--format", "csv"], env=of(night))
+    as_json = runner.invoke(app, ["sql", query, "--format", "json"], env=of(night))
+
+    assert "clinics" in table.output
+    rows = list(csv.DictReader(io.StringIO(as_csv.stdout)))
+    assert [{**row, "clinics": int(row["clinics"])} for row in rows] == json.loads(as_json.stdout)
+    assert {row["clinic_type"] for row in rows} <= {"直营", "加盟"}
+
+
+def test_sql_shows_masked_names_unless_the_mart_is_named(runner: CliRunner, night: PipelineSettings) -> None:
+    masked = runner.invoke(app, ["sql", "select name from dim_customer where name is not null", "--format", "csv"], env=of(night))
+    plain = runner.invoke(app, ["sql", "select name from marts.dim_customer where name is not null", "--format", "csv"], env=of(night))
+
+    assert all("*" in name for name in masked.stdout.split()[1:])
+    assert not any("*" in name for name in plain.stdout.split()[1:])
+
+
+def test_a_cell_with_brackets_is_shown_as_it_is(runner: CliRunner, night: PipelineSettings) -> None:
+    answer = runner.invoke(app, ["sql", "select '[red]x[/red]' as cell"], env=of(night))
+
+    assert "[red]x[/red]" in answer.output
+
+
+@pytest.mark.parametrize(
+    "query", ["select nothing from dim_customer", "drop table marts.dim_customer", "from read_csv('/etc/passwd')", "selec"]
+)
+def test_sql_that_fails_says_why_and_exits_with_1(runner: CliRunner, night: PipelineSettings, query: str) -> None:
+    answer = runner.invoke(app, ["sql", query], env=of(night))
+
+    assert answer.exit_code == 1
+    assert "error" in answer.stderr
+
+
+def test_sql_before_the_first_night_says_what_to_do(runner: CliRunner, tmp_path: Path) -> None:
+    answer = runner.invoke(app, ["sql", "select 1"], env={"CDP_DATA_DIR": str(tmp_path)})
+
+    assert answer.exit_code == 3
+    assert "cdp nightly" in answer.stderr
+
+
+def test_a_long_answer_says_that_it_was_cut(runner: CliRunner, night: PipelineSettings) -> None:
+    answer = runner.invoke(app, ["sql", "from range(7)", "--limit", "3"], env=of(night))
+
+    assert "first 3 rows" in answer.output
+
+
+def test_status_before_anything_happened_is_not_an_error(runner: CliRunner, tmp_path: Path) -> None:
+    answer = runner.invoke(app, ["status"], env={"CDP_DATA_DIR": str(tmp_path / "none")})
+
+    assert answer.exit_code == 0
+    assert "cdp nightly" in answer.output
+
+
+def test_status_names_version_day_and_runs(runner: CliRunner, night: PipelineSettings) -> None:
+    text = runner.invoke(app, ["status"], env=of(night)).output
+    facts = json.loads(runner.invoke(app, ["status", "--json"], env=of(night)).stdout)
+
+    assert "20261120-01" in text
+    assert "succeeded" in text
+    assert facts["pointer"]["version"] == "20261120-01"
+    assert facts["runs"][0]["status"] == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "code", "words"),
+    [
+        (["nightly", "--as-of", "yesterday"], {}, 2, "2026-11-20"),
+        (["sample-data", "--customers", "3"], {}, 2, "50"),
+        (["status"], {"CDP_TIMEZONE": "Mars/Olympus"}, 2, "CDP_TIMEZONE"),
+        (["status"], {"CDP_THREADS": "none"}, 2, "CDP_THREADS"),
+        (["sql", "select 1", "--format", "xml"], {}, 2, "csv"),
+    ],
+)
+def test_a_wrong_argument_or_setting_is_named(
+    runner: CliRunner, tmp_path: Path, arguments: list[str], environment: dict[str, str], code: int, words: str
+) -> None:
+    answer = runner.invoke(app, arguments, env={"CDP_DATA_DIR": str(tmp_path), **environment})
+
+    assert answer.exit_code == code
+    assert words in answer.output
+
+
+def test_sample_data_never_writes_over_landing_unasked(runner: CliRunner, tmp_path: Path) -> None:
+    (tmp_path / "landing/saas/patients/mine").mkdir(parents=True)
+
+    answer = runner.invoke(app, ["sample-data", "--customers", "50"], env={"CDP_DATA_DIR": str(tmp_path)})
+
+    assert answer.exit_code == 1
+    assert "--replace" in answer.stderr
+    assert (tmp_path / "landing/saas/patients/mine").exists()
+
+
+def test_files_dropped_by_hand_are_sealed_and_loaded(runner: CliRunner, own_copy: PipelineSettings) -> None:
+    folder = own_copy.folders.landing / "saas/clinics/by-hand"
+    folder.mkdir()
+    (folder / "clinics.csv").write_text(
+        "clinic_id,clinic_name,is_headquarters,clinic_type,cdp_status,updated_at\nHAND,手工门诊,否,直营,已开通,2026-11-20 10:00:00\n",
+        encoding="utf-8",
+    )
+
+    sealed = runner.invoke(app, ["seal", str(folder), "--from", "2026-11-20", "--to", "2026-11-20"], env=of(own_copy))
+    night = runner.invoke(app, ["nightly", "--as-of", "2026-11-20"], env=of(own_copy))
+    found = runner.invoke(app, ["sql", "select clinic_name from dim_clinic where clinic_id = 'HAND'"], env=of(own_copy))
+
+    assert "1 rows" in sealed.output
+    assert night.exit_code == 0, night.output
+    assert "手工门诊" in found.output
+
+
+@pytest.mark.parametrize(
+    ("place", "words"), [("elsewhere/x", "landing"), ("landing/saas/nonsense/x", "no contract"), ("landing/saas/clinics/none", "not a folder")]
+)
+def test_sealing_a_wrong_place_says_what_is_right(
+    runner: CliRunner, empty_settings: PipelineSettings, place: str, words: str
+) -> None:
+    folder = empty_settings.data_dir / place
+    if not place.endswith("none"):
+        folder.mkdir(parents=True)
+
+    answer = runner.invoke(app, ["seal", str(folder), "--from", "2026-11-20", "--to", "2026-11-20"], env=of(empty_settings))
+
+    assert answer.exit_code == 1
+    assert words in answer.stderr
+
+
+def test_doctor_finds_nothing_wrong_with_a_good_installation(runner: CliRunner, night: PipelineSettings) -> None:
+    answer = runner.invoke(app, ["doctor"], env=of(night))
+
+    assert answer.exit_code == 0, answer.output
+    assert "CDP_DATA_DIR" in answer.output
+
+
+def test_doctor_says_how_to_mend_what_is_missing(runner: CliRunner, tmp_path: Path) -> None:
+    answer = runner.invoke(app, ["doctor"], env={"CDP_DATA_DIR": str(tmp_path)})
+
+    assert answer.exit_code == 1
+    assert "cdp nightly" in answer.output

@@ -1,0 +1,173 @@
+"""Publishing: pointer, versions, retention, and what a crash may leave behind."""
+
+import json
+import os
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import duckdb
+import pytest
+
+from pipelines.settings import PipelineSettings
+from pipelines.warehouse import publish
+from pipelines.warehouse.publish import Publication, content_facts, current_pointer, publish_marts, remove_old_versions
+from segment_engine.runtime.published import NothingPublishedError, PublishedReader, read_pointer
+
+ZONE = ZoneInfo("Asia/Shanghai")
+NOW = datetime(2026, 11, 21, 0, 40, tzinfo=ZONE)
+DAY = date(2026, 11, 20)
+
+
+def build_marts(settings: PipelineSettings, *, names: list[str]) -> None:
+    settings.folders.build.mkdir(parents=True, exist_ok=True)
+    with duckdb.connect(str(settings.folders.marts)) as con:
+        con.execute("create schema if not exists marts; create schema if not exists analyst; create schema if not exists meta")
+        con.execute("create or replace table marts.dim_customer (customer_key integer, name varchar)")
+        con.executemany("insert into marts.dim_customer values (?, ?)", list(enumerate(names)))
+        con.execute("create or replace view analyst.dim_customer as select customer_key, '*' as name from marts.dim_customer")
+
+
+def publish_now(settings: PipelineSettings, *, day: date = DAY, fingerprint: str = "f") -> Publication:
+    return publish_marts(settings, run_id="r", as_of=day, now=NOW, fingerprint=fingerprint, catalog_json="{}")
+
+
+def test_the_pointer_tells_what_the_file_holds(empty_settings: PipelineSettings) -> None:
+    build_marts(empty_settings, names=["王", "李"])
+
+    pointer = publish_now(empty_settings).pointer
+
+    file = empty_settings.folders.published / pointer.file
+    assert pointer == read_pointer(empty_settings.folders)
+    assert (pointer.version, pointer.as_of, pointer.row_counts) == ("20261120-01", DAY, {"marts.dim_customer": 2})
+    assert content_facts(file, timezone="Asia/Shanghai") == (pointer.row_counts, pointer.content_hashes)
+    with duckdb.connect(str(file), read_only=True) as con:
+        assert con.execute("select version, as_of from meta.publication").fetchall() == [("20261120-01", DAY)]
+        assert con.execute("select * from analyst.dim_customer order by all").fetchall() == [(0, "*"), (1, "*")]
+
+
+def test_equal_content_of_the_same_day_is_not_published_again(empty_settings: PipelineSettings) -> None:
+    build_marts(empty_settings, names=["王", "李"])
+    first = publish_now(empty_settings)
+    build_marts(empty_settings, names=["王", "李"])
+
+    second = publish_now(empty_settings, fingerprint="other")
+
+    assert (first.status, second.status) == ("published", "unchanged")
+    assert second.pointer.version == first.pointer.version
+    assert read_pointer(empty_settings.folders).fingerprint == "other"
+
+
+def test_changed_content_gets_a_new_name(empty_settings: PipelineSettings) -> None:
+    build_marts(empty_settings, names=["王"])
+    publish_now(empty_settings)
+    build_marts(empty_settings, names=["王", "张"])
+
+    assert publish_now(empty_settings).pointer.version == "20261120-02"
+    assert publish_now(empty_settings, day=DAY + timedelta(days=1)).pointer.version == "20261121-01"
+
+
+def test_content_hash_ignores_the_order_of_rows_and_sees_every_value(empty_settings: PipelineSettings, tmp_path: Path) -> None:
+    hashes = []
+    for names in (["王", "李"], ["李", "王"], ["王", "刘"]):
+        settings = PipelineSettings(data_dir=tmp_path / "-".join(names))
+        settings.folders.build.mkdir(parents=True)
+        with duckdb.connect(str(settings.folders.marts)) as con:
+            con.execute("create schema marts; create table marts.t (name varchar)")
+            con.executemany("insert into marts.t values (?)", [[name] for name in names])
+        hashes.append(content_facts(settings.folders.marts, timezone="Asia/Shanghai")[1])
+
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+@pytest.mark.parametrize("crash_at", ["_copy_durably", "_write_atomically"])
+def test_a_crash_while_publishing_leaves_the_served_version_in_place(
+    empty_settings: PipelineSettings, monkeypatch: pytest.MonkeyPatch, crash_at: str
+) -> None:
+    build_marts(empty_settings, names=["王"])
+    before = publish_now(empty_settings).pointer
+    build_marts(empty_settings, names=["王", "张"])
+
+    def crash(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(publish, crash_at, crash)
+        with pytest.raises(KeyboardInterrupt):
+            publish_now(empty_settings)
+
+    assert read_pointer(empty_settings.folders) == before
+    assert publish_now(empty_settings).pointer.row_counts == {"marts.dim_customer": 2}
+
+
+def test_a_reader_keeps_its_version_until_it_is_done_and_then_sees_the_new_one(empty_settings: PipelineSettings) -> None:
+    build_marts(empty_settings, names=["王"])
+    publish_now(empty_settings)
+    reader = PublishedReader(empty_settings.folders, timezone="Asia/Shanghai")
+    count: Callable[[duckdb.DuckDBPyConnection], list[tuple[int]]] = lambda cursor: cursor.execute(
+        "select count(*) from marts.dim_customer"
+    ).fetchall()
+
+    with reader.cursor() as (old, _):
+        build_marts(empty_settings, names=["王", "张"])
+        publish_now(empty_settings)
+        with reader.cursor() as (new, pointer):
+            assert (count(old), count(new), pointer.version) == ([(1,)], [(2,)], "20261120-02")
+        assert count(old) == [(1,)]
+    reader.close()
+
+
+def test_the_reader_cannot_reach_other_files(empty_settings: PipelineSettings, tmp_path: Path) -> None:
+    build_marts(empty_settings, names=["王"])
+    publish_now(empty_settings)
+    secret = tmp_path / "secret.csv"
+    secret.write_text("a\n1\n", encoding="utf-8")
+    reader = PublishedReader(empty_settings.folders, timezone="Asia/Shanghai")
+
+    with reader.cursor() as (cursor, _):
+        for statement in (f"from read_csv('{secret}')", f"attach '{tmp_path}/x.db'", "insert into marts.dim_customer values (9, 'x')"):
+            with pytest.raises(duckdb.Error):
+                cursor.execute(statement)
+
+
+def test_retention_keeps_the_newest_and_the_served_and_the_young(empty_settings: PipelineSettings) -> None:
+    for number in range(5):
+        build_marts(empty_settings, names=["王"] * (number + 1))
+        pointer = publish_now(empty_settings).pointer
+        file = empty_settings.folders.published / pointer.file
+        age = NOW.timestamp() - (5 - number) * 3600
+        os.utime(file, (age, age))
+
+    young = remove_old_versions(empty_settings, now=NOW - timedelta(hours=4, minutes=55))
+    deleted = remove_old_versions(empty_settings, now=NOW)
+
+    assert young == []
+    assert deleted == ["marts-20261120-02.duckdb", "marts-20261120-01.duckdb"]
+    names = {file.name for file in empty_settings.folders.published.glob("marts-*")}
+    assert names == {f"marts-20261120-0{number}.duckdb" for number in (3, 4, 5)}
+
+
+def test_leftovers_of_a_killed_publish_are_removed(empty_settings: PipelineSettings) -> None:
+    build_marts(empty_settings, names=["王"])
+    publish_now(empty_settings)
+    leftover = empty_settings.folders.published / ".marts-20261120-02.duckdb.tmp"
+    leftover.write_bytes(b"half")
+
+    assert remove_old_versions(empty_settings, now=NOW) == [leftover.name]
+    assert not leftover.exists()
+
+
+def test_without_a_version_the_error_says_what_to_do(empty_settings: PipelineSettings) -> None:
+    assert current_pointer(empty_settings.folders) is None
+    with pytest.raises(NothingPublishedError, match="cdp nightly"):
+        read_pointer(empty_settings.folders)
+
+
+def test_the_pointer_is_readable_json(empty_settings: PipelineSettings) -> None:
+    build_marts(empty_settings, names=["王"])
+    publish_now(empty_settings)
+
+    fields = json.loads((empty_settings.folders.published / "CURRENT").read_text(encoding="utf-8"))
+
+    assert {"version", "file", "run_id", "as_of", "row_counts", "sha256"} <= fields.keys()
