@@ -1,4 +1,4 @@
-{# 13812345678 → 138****5678, +8613812345678 likewise behind its country code; a shorter number shows its last two digits. #}
+{# 13812345678 → 138****5678, a number with country code likewise; a shorter number shows its last two digits. #}
 {% macro mask_phone(expression) -%}
 case
     when length({{ expression }}) >= 11

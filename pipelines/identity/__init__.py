@@ -1,1 +1,1 @@
-"""Identity resolution: which source records are one customer, with ids that last. `resolve.resolve_night` runs a night."""
+"""Identity resolution: which source records are one customer, under ids that last; `resolve.py` runs a night."""

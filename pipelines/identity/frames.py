@@ -32,8 +32,10 @@ def store(con: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, Any]
     """Create the temporary table `table` from arrays of equal length, in their order."""
     view = f"{table}_columns"
     con.register(view, pa.table(dict(columns)))
-    con.execute(f"create or replace temp table {table} as select * from {view}")
-    con.unregister(view)
+    try:
+        con.execute(f"create or replace temp table {table} as select * from {view}")
+    finally:
+        con.unregister(view)
 
 
 def distinct(values: Ints) -> Ints:

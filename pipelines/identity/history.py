@@ -51,7 +51,7 @@ def tonight(
         "linked": pa.array(np.cumsum(records.old < 0).astype(np.int32)),
     }
     # In batches of a row group each, so that DuckDB reads with all threads and still keeps the order.
-    con.register("night_assignment", pa.Table.from_batches(pa.table(columns).to_batches(max_chunksize=_ROW_GROUP)))
+    con.register("night_assignment", _in_batches(pa.table(columns)))
     try:
         yield
     finally:
@@ -193,6 +193,10 @@ def value_hashes(con: duckdb.DuckDBPyConnection) -> np.typing.NDArray[np.uint64]
     hashes = np.empty(columns["val"].size, dtype=np.uint64)
     hashes[columns["val"].astype(np.int64)] = columns["hash"]
     return hashes
+
+
+def _in_batches(table: pa.Table) -> pa.Table:
+    return pa.Table.from_batches(table.to_batches(max_chunksize=_ROW_GROUP), schema=table.schema)
 
 
 def _texts_in_order(con: duckdb.DuckDBPyConnection, query: str, count: int | None) -> pa.Array:

@@ -13,8 +13,8 @@ import phonenumbers
 
 _FULL_WIDTH: Final = "０１２３４５６７８９＋－"
 _HALF_WIDTH: Final = "0123456789+-"
-# An extension ends the number ("转", "ext.", "x", "#" …); every other sign only groups digits. Dashes stay for a moment,
-# because "0755-83512345-801" says by its last dash where the extension begins.
+# An extension ends the number ("转", "ext.", "x", "#" …); every other sign only groups digits. Dashes stay for a
+# moment, because "0755-83512345-801" says by its last dash where the extension begins.
 _NOISE: Final = "(转|分机|[Ee]xt|[xX#,;*]).*$|[^0-9+-]"
 _EXTENSION: Final = "(?:-+[0-9]{1,6})?$"
 _COUNTRY: Final = "(?:[+]|00)?86"

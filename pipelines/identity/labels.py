@@ -70,8 +70,8 @@ _OVERLAP = """
     group by old, component
 """
 
-# Nearly every id lies in one component; only those that were torn apart are ranked. A component with exactly the records
-# that the id had last night goes first: a record that returns takes no id from a customer in which nothing changed.
+# Nearly every id lies in one component; only those that were torn apart are ranked. A component with exactly the
+# records that the id had last night goes first: a record that returns takes no id from an unchanged customer.
 _HEIR = """
     create or replace temp table night_heir as
     with

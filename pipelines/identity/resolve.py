@@ -65,11 +65,11 @@ def resolve_night(
 ) -> NightSummary:
     """Give every record of tonight its customer, and log what changed since the night before.
 
-    in:  `identities` (key, kind, first_seen_at, name_norm, birth_date, id_number, is_minor), `evidence` (key, value_type,
-         value, tier, position), `blocked` (value_type, value), `overrides` (id, kind, a, b, valid_from, revoked_at):
-         names of relations of the connection; further columns are ignored, the order of rows never matters
-    out: the tables of `state_schema` (docs/architecture.md), replaced in one transaction; temporary tables `night_*` are
-         dropped
+    in:  `identities` (key, kind, first_seen_at, name_norm, birth_date, id_number, is_minor), `evidence` (key,
+         value_type, value, tier, position), `blocked` (value_type, value), `overrides` (id, kind, a, b, valid_from,
+         revoked_at): names of relations of the connection; further columns are ignored, the order of rows never matters
+    out: the tables of `state_schema` (docs/architecture.md), replaced in one transaction; temporary tables `night_*`
+         are dropped
     The last night may be run again: it starts from the state before it. Raises IdentityNightError for an earlier night,
     IdentityInputError for unknown or repeated keys and unknown kinds, IdentityOverrideError for contradicting rows.
     The connection must hold no open transaction, and its time zone decides when an operator row is in force.

@@ -107,7 +107,8 @@ def admit_all(con: duckdb.DuckDBPyConnection) -> None:
     """Leave `night_state` and `night_denied` empty: every value joins (limits are off)."""
     con.execute("""
         create or replace temp table night_state (
-            val integer, state varchar, persons integer, adults integer, unions integer, records integer, owner_row integer
+            val integer, state varchar, persons integer, adults integer, unions integer, records integer,
+            owner_row integer
         )
     """)
     con.execute("create or replace temp table night_denied (row integer, val integer)")

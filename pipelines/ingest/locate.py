@@ -83,7 +83,8 @@ def _located(file: Path, places: Iterator[tuple[int, int, int, str | None]]) -> 
             texts = [content.rstrip(b"\r\n").decode("utf-8", errors="replace") for content in contents]
             lines, faults = [place[0] for place in chunk], [place[3] for place in chunk]
             yield pa.RecordBatch.from_arrays(
-                [pa.array(lines, pa.int64()), pa.array(faults, pa.string()), pa.array(texts, pa.string())], schema=LOCATED
+                [pa.array(lines, pa.int64()), pa.array(faults, pa.string()), pa.array(texts, pa.string())],
+                schema=LOCATED,
             )
 
 
@@ -93,9 +94,7 @@ def _contents(stream: BinaryIO, places: Iterable[tuple[int, int]]) -> Iterator[b
         yield stream.read(length)
 
 
-def _judged(
-    records: Iterator[Record], judge: duckdb.DuckDBPyConnection | None
-) -> Iterator[tuple[Record, str | None]]:
+def _judged(records: Iterator[Record], judge: duckdb.DuckDBPyConnection | None) -> Iterator[tuple[Record, str | None]]:
     while chunk := list(islice(records, JUDGED_LINES)):
         verdicts = _are_objects(judge, chunk) if judge is not None else [True] * len(chunk)
         for record, is_object in zip(chunk, verdicts, strict=True):

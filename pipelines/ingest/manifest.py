@@ -196,9 +196,7 @@ def _file_problems(index: int, file: Mapping[str, Any]) -> Iterator[Problem]:
     yield from _expect(file, "encoding", " | ".join(allowed) or "-", lambda value: value in allowed, path)
 
 
-def _contract_problems(
-    document: Mapping[str, Any], contracts: Mapping[tuple[str, str], Contract]
-) -> Iterator[Problem]:
+def _contract_problems(document: Mapping[str, Any], contracts: Mapping[tuple[str, str], Contract]) -> Iterator[Problem]:
     contract = contracts.get((document["source"], document["table"]))
     if contract is None:
         yield refusal("unknown_table", "/table", table=f"{document['source']}/{document['table']}"[:120])

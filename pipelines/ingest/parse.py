@@ -74,7 +74,9 @@ def _parse_text(request: ParseRequest) -> ParseReply:
     if counts is not None and counts[1] == 0:
         return ParseReply(counts[0], 0, numbered=numbered, unknown_columns=unknown, guessed_encoding=guessed)
     good, bad = _read_exactly(request, text.file, counts)
-    return ParseReply(good, bad, has_rejects=bad > 0, numbered=numbered, unknown_columns=unknown, guessed_encoding=guessed)
+    return ParseReply(
+        good, bad, has_rejects=bad > 0, numbered=numbered, unknown_columns=unknown, guessed_encoding=guessed
+    )
 
 
 def _read_fast(request: ParseRequest, text: Path) -> tuple[int, int] | None:
@@ -90,7 +92,10 @@ def _read_fast(request: ParseRequest, text: Path) -> tuple[int, int] | None:
 
 
 def _read_exactly(request: ParseRequest, text: Path, counts: tuple[int, int] | None) -> tuple[int, int]:
-    """Find every refused row's place, staging the good records alone when the structure is broken; good and bad rows."""
+    """Find the place of every refused row; when the structure is broken, stage the good records alone.
+
+    out: good and bad rows
+    """
     width = _source(request, text).width
     with closing(open_sandbox(request, threads=1)) as con:
         index = index_records(text, request.format, columns=width, judge=con if counts is None else None)

@@ -38,7 +38,9 @@ ROW_REASONS: Mapping[str, Reason] = _catalogue(
         "the moment cannot be read; write 2026-11-20T08:00:00+08:00",
     ),
     Reason("bad_boolean", "应为 true/false/1/0/是/否", "the value must be true/false/1/0/是/否"),
-    Reason("bad_list", "列表无法识别, 应为 JSON 数组或用 | 分隔", "the list must be a JSON array or text separated by |"),
+    Reason(
+        "bad_list", "列表无法识别, 应为 JSON 数组或用 | 分隔", "the list must be a JSON array or text separated by |"
+    ),
     Reason("nul_character", "文本含有空字符 (NUL)", "the text holds a NUL character"),
     Reason("too_late", "晚于允许的补传期限", "the row is older than the table accepts late"),
     Reason("from_the_future", "时间晚于批次窗口一天以上", "the moment lies more than a day after the batch's window"),
@@ -61,9 +63,15 @@ REFUSALS: Mapping[str, Reason] = _catalogue(
         "the contract has version {expected}, the manifest says {found}",
     ),
     Reason("wrong_folder", "目录为 {expected}, 清单写的是 {found}", "the folder says {expected}, the manifest {found}"),
-    Reason("row_count_mismatch", "清单声明 {expected} 行, 实为 {found} 行", "the manifest says {expected} rows, found {found}"),
+    Reason(
+        "row_count_mismatch",
+        "清单声明 {expected} 行, 实为 {found} 行",
+        "the manifest says {expected} rows, found {found}",
+    ),
     Reason("checksum_mismatch", "文件内容与清单的 sha256 不符", "the file's content does not match its sha256"),
-    Reason("size_mismatch", "清单声明 {expected} 字节, 实为 {found}", "the manifest says {expected} bytes, found {found}"),
+    Reason(
+        "size_mismatch", "清单声明 {expected} 字节, 实为 {found}", "the manifest says {expected} bytes, found {found}"
+    ),
     Reason("file_missing", "文件不存在", "the file does not exist"),
     Reason("missing_column", "缺少必需的列 {column}", "the required column {column} is missing"),
     Reason("duplicate_column", "列 {column} 重复出现", "the column {column} appears more than once"),

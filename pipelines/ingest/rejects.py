@@ -52,9 +52,7 @@ def write_text_rejects(
     )
 
 
-def _collect_faults(
-    con: duckdb.DuckDBPyConnection, rows: TypedRows, *, row_number: str, row_text: str | None
-) -> None:
+def _collect_faults(con: duckdb.DuckDBPyConnection, rows: TypedRows, *, row_number: str, row_text: str | None) -> None:
     faults = ", ".join(
         f"{{'position': {position}, 'column_name': {quote_literal(column.name)}, 'code': {column.code},"
         f" 'value': left(cast(r{position} as varchar), {SHOWN_VALUE_CHARACTERS})}}"
@@ -81,9 +79,7 @@ def _bad_ordinals(con: duckdb.DuckDBPyConnection) -> Iterator[int]:
         yield from (int(row) for (row,) in chunk)
 
 
-def _refuse_absent_columns(
-    con: duckdb.DuckDBPyConnection, request: ParseRequest, rows: TypedRows, total: int
-) -> None:
+def _refuse_absent_columns(con: duckdb.DuckDBPyConnection, request: ParseRequest, rows: TypedRows, total: int) -> None:
     for name in sorted(rows.source.doubtful):
         row = con.execute(
             "select count(*) from faults where column_name = $name and code = 'missing_required'", {"name": name}

@@ -3,6 +3,7 @@
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
+from duckdb.func import PythonUDFType
 
 from pipelines.ingest.normalise import quote_literal
 from pipelines.ingest.parse_messages import ParseRequest
@@ -16,7 +17,7 @@ def open_sandbox(request: ParseRequest, *, threads: int) -> duckdb.DuckDBPyConne
     con = duckdb.connect(
         config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false", "threads": str(threads)}
     )
-    con.create_function("nfkc", _nfkc, ["VARCHAR"], "VARCHAR", type="arrow")  # type: ignore[arg-type]
+    con.create_function("nfkc", _nfkc, ["VARCHAR"], "VARCHAR", type=PythonUDFType.ARROW)
     folders = ", ".join(quote_literal(str(folder)) for folder in (request.file.parent, request.staged.parent))
     con.execute(f"set TimeZone = {quote_literal(request.timezone)}")
     con.execute(f"set memory_limit = {quote_literal(request.memory_limit)}")

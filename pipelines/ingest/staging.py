@@ -29,7 +29,8 @@ class TypedRows:
     @property
     def is_bad(self) -> str:
         """Whether a row of `typed_rows` has any fault; never null."""
-        return "coalesce(" + " or ".join(f"({column.is_bad})" for column in self.columns) + ", false)"
+        # As a condition of `case` the predicates are evaluated one after the other, each for the rows still undecided.
+        return f"case when {' or '.join(f'({column.is_bad})' for column in self.columns)} then true else false end"
 
     def steps(self, *, row_number: str, row_text: str | None = None) -> str:
         """The `with` clause; `_row` is the row's number, `_text` its spelling when asked for."""
@@ -81,11 +82,13 @@ def typed_rows(request: ParseRequest, source: Source, *, may_hold_nul: bool) -> 
 
 def write_staged(con: duckdb.DuckDBPyConnection, request: ParseRequest, rows: TypedRows, *, row_number: str) -> None:
     """Write the staged Parquet; raises duckdb.Error when the file's structure is broken."""
-    # Parquet without compression: it is read once, a moment later; small row groups let both sides work in parallel.
-    values = ", ".join(f"v{position} as {quote_identifier(column.name)}" for position, column in enumerate(rows.columns))
+    # Parquet without compression: it is read once, a moment later.
+    values = ", ".join(
+        f"v{position} as {quote_identifier(column.name)}" for position, column in enumerate(rows.columns)
+    )
     con.execute(
         f"copy ({rows.steps(row_number=row_number)} select {values}, {rows.is_bad} as _bad, _row from typed_rows)"
-        f" to {quote_literal(str(request.staged))} (format parquet, compression uncompressed)"
+        f" to {quote_literal(str(request.staged))} (format parquet, compression uncompressed, parquet_version v2)"
     )
 
 

@@ -154,7 +154,7 @@ def _id_numbers(rng: Rng, region: pl.Series, born: Ints, gender: Ints) -> pl.Ser
     """Eighteen-character identity numbers with a true check character; GB 11643-1999."""
     order = between(rng, 0, 499, len(born)) * 2 + (gender == MAN)
     days = pl.Series(born.astype(np.int32)).cast(pl.Date)
-    ymd = (days.dt.year().cast(pl.Int64) * 10_000 + days.dt.month() * 100 + days.dt.day()).to_numpy()
+    ymd = (days.dt.to_string("%Y%m%d").cast(pl.Int64)).to_numpy()
     body = region.cast(pl.Int64).to_numpy() * 10**11 + ymd * 1000 + order
     digits = body[:, None] // 10 ** np.arange(16, -1, -1, dtype=np.int64) % 10
     return join(body, texts(_ID_CHECK, (digits * _ID_WEIGHTS).sum(axis=1) % 11))

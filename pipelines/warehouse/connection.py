@@ -91,5 +91,3 @@ def _grow(con: DuckDBPyConnection, contract: Contract, existing: dict[str, str])
 def _column_list(contract: Contract) -> str:
     columns = [f"{quote_identifier(column.name)} {raw_type(column)}" for column in contract.columns]
     return ", ".join([*columns, "_batch_id varchar not null"])
-
-

@@ -62,9 +62,7 @@ class LandedBatch:
 def discover(folders: DataFolders) -> list[LandedBatch]:
     """Every sealed batch, sorted by source, table, window end and batch id; broken manifests first of their table."""
     contracts = load_contracts()
-    batches = [
-        _landed(folder, contracts) for folder in _batch_folders(folders) if (folder / MANIFEST_NAME).is_file()
-    ]
+    batches = [_landed(folder, contracts) for folder in _batch_folders(folders) if (folder / MANIFEST_NAME).is_file()]
     return sorted(batches, key=_order)
 
 

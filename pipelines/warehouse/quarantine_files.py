@@ -102,9 +102,7 @@ def quarantine_file(folders: DataFolders, contract: Contract, batch_id: str) -> 
 
 
 def _rejects(rejected: Sequence[RejectedFile]) -> str:
-    files = (
-        f"select $name_{place} as file, * from read_parquet($rejects_{place})" for place in range(len(rejected))
-    )
+    files = (f"select $name_{place} as file, * from read_parquet($rejects_{place})" for place in range(len(rejected)))
     return f"({' union all '.join(files)})"
 
 

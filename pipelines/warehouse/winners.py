@@ -1,7 +1,7 @@
-"""One row per key in the raw tables: which row wins, and putting a batch's winners in place. Runs inside the caller's
-transaction; the order in which batches arrive makes no difference.
+"""One row per key in the raw tables: which row wins, and putting a batch's winners in place.
 
-The winner of a key has the largest (version, window end, batch id, file, line); null is the smallest version.
+The winner of a key has the largest (version, window end, batch id, file, line); null is the smallest version. So the
+order in which batches arrive makes no difference. Everything here runs inside the caller's transaction.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,6 @@
 """The partition told a second time: plain Python, one ordered union-find over all evidence, no shortcuts.
 
-Follows the design's text, not the code under test. Only the rules without operator rows owner/allow are told here in
-full; merges, splits, detached and blocked values as well.
+Follows the design's text, not the code under test.
 """
 
 from collections import defaultdict
@@ -26,14 +25,9 @@ def partition(world: World, config: IdentityConfig) -> set[frozenset[str]]:
     usable = [fact for fact in usable if len(carriers[fact.value_type, fact.value]) > 1]
     usable.sort(key=lambda f: (f.tier, idx[f.key], f.position, f.value_type, f.value))
     unionids = defaultdict(set)
-    blocked = {
-        value
-        for kind, *value in _state_list(world, records, facts, config)
-        if kind in ("blocked", "hub")
-        for value in [tuple(value)]
-    }
+    blocked = {value for _, kind, value in _state_list(world, records, facts, config) if kind == "unionid"}
     for fact in facts:
-        if fact.value_type == "unionid" and ("unionid", fact.value) not in blocked:
+        if fact.value_type == "unionid" and fact.value not in blocked:
             unionids[fact.key].add(fact.value)
 
     groups: dict[object, set[object]] = {key: {key} for key in records}
@@ -110,7 +104,8 @@ def _state_list(
     said_blocked = {said.a for said in world.said if said.kind == "block"}
     for value_type, value in sorted({(fact.value_type, fact.value) for fact in facts}):
         keys = [fact.key for fact in facts if (fact.value_type, fact.value) == (value_type, value)]
-        if (value_type, value) in world.blocked or value in said_blocked:
+        allowed = value in {said.a for said in world.said if said.kind == "allow"}
+        if value in said_blocked or ((value_type, value) in world.blocked and not allowed):
             stated.append(("blocked", value_type, value))
             continue
         if value_type in ("unionid", "binding"):
@@ -119,13 +114,21 @@ def _state_list(
         persons = {_person(record) for record in patients} - {None}
         adults = {_person(record) for record in patients if not record.is_minor} - {None}
         unions = {fact.value for fact in facts if fact.key in keys and fact.value_type == "unionid"}
-        if len(persons) > config.hub_persons or len(unions) > config.hub_unions or len(keys) > config.hub_records:
-            # A single record joins nobody, whatever it carries.
-            if len(keys) > 1:
-                stated.append(("hub", value_type, value))
+        crowded = len(persons) > config.hub_persons or len(unions) > config.hub_unions or len(keys) > config.hub_records
+        # A single record joins nobody, whatever it carries.
+        if crowded and not allowed and len(keys) > 1:
+            stated.append(("hub", value_type, value))
         elif len(persons) >= 2:
-            stated.append(("family" if len(adults) == 1 else "contested", value_type, value))
+            owned = len(adults) == 1 or _named_owner(world, value, patients) is not None
+            stated.append(("family" if owned else "contested", value_type, value))
     return stated
+
+
+def _named_owner(world: World, value: str, patients: list[Record]) -> Record | None:
+    """The file that an operator made the owner of the value, when it carries the value tonight."""
+    files = {record.key: record for record in patients}
+    named = sorted((said.id, said.b) for said in world.said if (said.kind, said.a) == ("owner", value))
+    return next((files[key] for _, key in named if key in files), None)
 
 
 def _denied(
@@ -143,8 +146,13 @@ def _denied(
                 denied.add((fact.key, fact.value_type, fact.value))
             case "family" if record.kind == "patient":
                 carriers = [records[f.key] for f in facts if (f.value_type, f.value) == (fact.value_type, fact.value)]
-                adults = {_person(c) for c in carriers if c.kind == "patient" and not c.is_minor} - {None}
-                is_owner = _person(record) in adults or (_person(record) is None and not record.is_minor)
+                patients = [carrier for carrier in carriers if carrier.kind == "patient"]
+                named = _named_owner(world, fact.value, patients)
+                if named is not None:
+                    is_owner = record == named or (_person(record) is not None and _person(record) == _person(named))
+                else:
+                    adults = {_person(c) for c in patients if not c.is_minor} - {None}
+                    is_owner = _person(record) in adults or (_person(record) is None and not record.is_minor)
                 if not is_owner:
                     denied.add((fact.key, fact.value_type, fact.value))
     return denied

@@ -1,5 +1,6 @@
 """Random worlds over several nights: what holds whatever happens."""
 
+import os
 import random
 from dataclasses import replace
 from datetime import date
@@ -11,6 +12,7 @@ from tests.identity import oracle
 from tests.identity.factory import Fact, Nights, Record, Said, World, day, phone
 
 CONFIG = IdentityConfig(hub_persons=3, hub_unions=3, hub_records=7, customer_unions=2, customer_records=6)
+SEEDS = int(os.environ.get("IDENTITY_SEEDS", "5"))  # more worlds for a longer look
 KINDS = ("patient", "patient", "wecom_contact", "official_account_fan", "mini_program_user", "lead")
 NAMES = ("张伟", "王芳", "李娜", "赵磊", None)
 
@@ -56,12 +58,15 @@ def _said(rng: random.Random, keys: list[str]) -> list[Said]:
         said.append(Said("s2", "split", chosen[5], chosen[0]))
         said.append(Said("d1", "detach", chosen[6], phone(rng.randrange(14))))
         said.append(Said("b1", "block", phone(rng.randrange(14))))
+        said += [Said(f"a{number}", "allow", phone(number)) for number in rng.sample(range(14), 2)]
+        patients = [key for key in keys if key.startswith("patient")]
+        said += [Said(f"o{number}", "owner", phone(number), rng.choice(patients)) for number in range(14)]
     return said
 
 
-def _nights_of_worlds(seed: int, nights: int = 5) -> list[World]:
+def _nights_of_worlds(seed: int, nights: int = 4) -> list[World]:
     """A world that drifts: records arrive, vanish, return; evidence comes and goes; operators decide and revoke."""
-    rng = random.Random(seed)
+    rng = random.Random(seed)  # noqa: S311
     records = [_record(rng, number) for number in range(26)]
     patients = [record.key for record in records if record.kind == "patient"]
     facts = [fact for record in records for fact in _facts(rng, record.key, patients)]
@@ -84,7 +89,7 @@ def _nights_of_worlds(seed: int, nights: int = 5) -> list[World]:
     return worlds
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", range(SEEDS))
 def test_nights_keep_every_promise(seed: int):
     nights = Nights(config=CONFIG)
     replayed: dict[str, str] = {}
@@ -101,11 +106,12 @@ def test_nights_keep_every_promise(seed: int):
         _assert_unchanged_sets_keep_their_id(last_ids, ids)
         _assert_registry_is_sound(nights)
         _assert_reasons_hold(nights, world)
-        _assert_night_can_run_again(nights, world, seed=number)
+        _assert_order_of_rows_does_not_matter(nights, world, seed=number)
         last_ids = ids
+    _assert_night_starts_over(nights, world)
 
 
-@pytest.mark.parametrize("seed", range(100, 104))
+@pytest.mark.parametrize("seed", range(100, 102))
 def test_same_input_on_a_new_night_logs_nothing_even_when_resolved_anew(seed: int):
     nights = Nights(config=CONFIG)
     for world in _nights_of_worlds(seed, nights=2):
@@ -166,13 +172,11 @@ def _assert_registry_is_sound(nights: Nights) -> None:
     assert [row[0] for row in registry] == list(range(len(registry)))
     status = {one_id: (state, target) for _, one_id, state, target in registry}
     assert {one_id for one_id, (state, _) in status.items() if state == "active"} == set(nights.ids().values())
-    for one_id, (state, _) in status.items():
-        seen = set()
-        while state == "merged":
-            assert one_id not in seen
-            seen.add(one_id)
-            one_id = status[one_id][1]
-            state = status[one_id][0]
+    for one_id in status:
+        path = [one_id]
+        while status[path[-1]][0] == "merged":
+            assert status[path[-1]][1] not in path
+            path.append(status[path[-1]][1])
     assert nights.rows("""
         select count(*) from identity.assignment inner join identity.registry using (one_id)
         where assignment.customer_key <> registry.customer_key
@@ -185,7 +189,9 @@ def _assert_reasons_hold(nights: Nights, world: World) -> None:
     ids = nights.ids()
     sizes = {one_id: len(members) for one_id, members in _customers(ids).items()}
     for key, one_id, value_type, value, via in nights.rows("""
-        select key, one_id, reason_value_type, reason_value_masked, reason_via_key from identity.assignment where present
+        select key, one_id, reason_value_type, reason_value_masked, reason_via_key
+        from identity.assignment
+        where present
     """):
         assert (via is not None) == (value_type is not None) == (sizes[one_id] > 1)
         if via is not None:
@@ -201,14 +207,19 @@ def masked(fact: Fact) -> str:
     return f"{fact.value[:-8]}****{fact.value[-4:]}" if len(fact.value) >= 11 else f"****{fact.value[-2:]}"
 
 
-def _assert_night_can_run_again(nights: Nights, world: World, *, seed: int) -> None:
+def _assert_order_of_rows_does_not_matter(nights: Nights, world: World, *, seed: int) -> None:
     before = nights.tables()
 
-    nights.again(world.shuffled(seed))
+    nights.again(replace(world.shuffled(seed), blocked=(*world.blocked, ("phone", f"+861370000000{seed}"))))
 
     assert nights.tables() == before
 
+
+def _assert_night_starts_over(nights: Nights, world: World) -> None:
+    """Another input in between leaves no trace."""
+    before = nights.tables()
+
     nights.again(replace(world, records=world.records[:-3], facts=(), said=()))
-    nights.again(world.shuffled(seed + 1))
+    nights.again(world)
 
     assert nights.tables() == before

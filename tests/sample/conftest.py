@@ -20,7 +20,7 @@ from segment_engine.runtime.folders import DataFolders
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 END_ON = date(2026, 11, 20)
 DAYS = 400
-CUSTOMERS = 4_000
+CUSTOMERS = 3_000
 
 
 @dataclass(frozen=True)
@@ -49,25 +49,26 @@ class Landed:
         return every.sort("_batch").unique(list(contract.key), keep="last", maintain_order=True).drop("_batch")
 
 
+_shared = duckdb.connect()
+_shared.execute("set TimeZone = 'Asia/Shanghai'")
+
+
 def read_rows(path: Path, file_format: str, contract: Contract) -> pl.DataFrame:
-    con = duckdb.connect()
+    con = _shared.cursor()
     con.execute("set TimeZone = 'Asia/Shanghai'")
-    try:
-        if file_format == "xlsx":
-            header, *cells = CalamineWorkbook.from_path(str(path)).get_sheet_by_index(0).to_python()
-            raw = pl.DataFrame([[c or None for c in row] for row in cells], schema=header, orient="row")  # noqa: F841
-            relation = "raw"
-        elif file_format == "jsonl":
-            spec = {c.name: "VARCHAR[]" if c.type == "options" else "VARCHAR" for c in contract.columns}
-            relation = f"read_json('{path}', format='newline_delimited', columns={spec})"
-        elif file_format == "csv":
-            relation = f"read_csv('{path}', all_varchar=true, header=true, delim=',', quote='\"', escape='\"')"
-        else:
-            relation = f"read_parquet('{path}')"
-        chosen = ", ".join(_cast(column, file_format) for column in contract.columns)
-        return con.sql(f"select {chosen} from {relation}").pl()
-    finally:
-        con.close()
+    if file_format == "xlsx":
+        header, *cells = CalamineWorkbook.from_path(str(path)).get_sheet_by_index(0).to_python()
+        con.register("raw", pl.DataFrame([[c or None for c in row] for row in cells], schema=header, orient="row"))
+        relation = "raw"
+    elif file_format == "jsonl":
+        spec = {c.name: "VARCHAR[]" if c.type == "options" else "VARCHAR" for c in contract.columns}
+        relation = f"read_json('{path}', format='newline_delimited', columns={spec})"
+    elif file_format == "csv":
+        relation = f"read_csv('{path}', all_varchar=true, header=true, delim=',', quote='\"', escape='\"')"
+    else:
+        relation = f"read_parquet('{path}')"
+    chosen = ", ".join(_cast(column, file_format) for column in contract.columns)
+    return con.sql(f"select {chosen} from {relation}").pl()
 
 
 def _cast(column: Column, file_format: str) -> str:
@@ -78,7 +79,8 @@ def _cast(column: Column, file_format: str) -> str:
         case "money" | "integer":
             value = f"cast({name} as bigint)"
         case "boolean":
-            value = f"case cast({name} as varchar) when '是' then true when '否' then false else cast({name} as boolean) end"
+            text = f"cast({name} as varchar)"
+            value = f"case {text} when '是' then true when '否' then false else cast({text} as boolean) end"
         case "date":
             value = f"cast({name} as date)"
         case "datetime":
@@ -103,6 +105,11 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Landed]:
 @pytest.fixture(scope="session")
 def clean(make: Callable[..., Landed]) -> Landed:
     return make(customers=CUSTOMERS)
+
+
+@pytest.fixture(scope="session")
+def small(make: Callable[..., Landed]) -> Landed:
+    return make()
 
 
 @pytest.fixture(scope="session")

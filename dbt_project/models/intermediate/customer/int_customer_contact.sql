@@ -31,7 +31,9 @@ contacts as (
     select
         customers.customer_key,
         max_by(contacts.nickname, {{ recency('contacts.updated_at', 'contacts.external_user_id') }}) as wecom_nickname,
-        max_by(nullif(contacts.gender, '未知'), {{ recency('contacts.updated_at', 'contacts.external_user_id') }}) as wecom_gender
+        max_by(
+            nullif(contacts.gender, '未知'), {{ recency('contacts.updated_at', 'contacts.external_user_id') }}
+        ) as wecom_gender
     from {{ ref('stg_wecom__external_contacts') }} as contacts
     inner join {{ ref('int_wecom_customer') }} as customers using (corp_id, external_user_id)
     group by customers.customer_key

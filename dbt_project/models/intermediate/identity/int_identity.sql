@@ -12,7 +12,7 @@ patient_identities as (
         'saas' as scope,
         patient_id as source_id,
         created_at as first_seen_at,
-        nullif(regexp_replace(lower(name), '\s', '', 'g'), '') as name_norm,
+        {{ name_norm('name') }} as name_norm,
         birth_date,
         nullif(upper(regexp_replace(id_number, '\s', '', 'g')), '') as id_number,
         -- As of the first sight: an eighteenth birthday must not change who belongs together.

@@ -1,0 +1,148 @@
+"""Golden nights of stable ids: splits, merges, un-merges, vanished records."""
+
+import hashlib
+
+from tests.identity.factory import Nights, World, fan, lead, mini, patient, phone, wecom
+
+
+def _pair() -> tuple[World, World]:
+    return patient("file", "王芳", seen=3, phone=phone(1)), fan("fan", seen=1, phone=phone(1))
+
+
+def test_new_id_hashes_its_founder():
+    nights = Nights()
+
+    nights.next(patient("file", "王芳"))
+
+    digest = hashlib.sha256(b"|patient:saas:file|0").hexdigest()
+    assert nights.id_of("file") == f"C{digest[:16]}"
+
+
+def test_split_leaves_the_id_with_the_patient_file():
+    nights = Nights()
+    file, member = _pair()
+    nights.next(file.plus(member))
+    one_id = nights.id_of("file")
+
+    nights.next(file.plus(member.without_facts((member.records[0].key, phone(1)))))
+
+    assert nights.id_of("file") == one_id
+    # The fan is the founder but the file weighs more; the fan's own id is taken, so it gets its second.
+    digest = hashlib.sha256(b"|official_account_fan:wx:fan|1").hexdigest()
+    assert nights.id_of("fan") == f"C{digest[:16]}"
+    assert nights.events() == [("MOVED", "fan", one_id, nights.id_of("fan"))]
+
+
+def test_merge_keeps_the_oldest_id():
+    nights = Nights()
+    nights.next(lead("early"))
+    early = nights.id_of("early")
+    nights.next(lead("early").plus(patient("file", "王芳", phone=phone(1))))
+    late = nights.id_of("file")
+
+    nights.next(lead("early", phone=phone(1)).plus(patient("file", "王芳", phone=phone(1))))
+
+    assert set(nights.ids().values()) == {early}
+    assert nights.events() == [("MOVED", "file", late, early), ("ID_MERGED", None, late, early)]
+    assert nights.rows(f"select status, merged_into from identity.registry where one_id = '{late}'") == [
+        ("merged", early)
+    ]
+
+
+def test_merge_of_ids_of_one_night_keeps_the_heavier():
+    nights = Nights()
+    nights.next(lead("lead", phone=phone(1)).plus(patient("file", "王芳", phone=phone(2))))
+    file = nights.id_of("file")
+
+    nights.next(lead("lead", phone=phone(2)).plus(patient("file", "王芳", phone=phone(2))))
+
+    assert set(nights.ids().values()) == {file}
+
+
+def test_unmerge_gives_the_old_id_back():
+    nights = Nights()
+    apart = patient("one", "王芳", phone=phone(1)).plus(wecom("contact", seen=2, phone=phone(2)))
+    nights.next(apart)
+    before = nights.ids()
+    nights.next(patient("one", "王芳", phone=phone(1)).plus(wecom("contact", seen=2, phone=phone(1))))
+    assert len(nights.together()) == 1
+
+    nights.next(apart)
+
+    assert nights.ids() == before
+    contact = nights.id_of("contact")
+    assert nights.events() == [
+        ("MOVED", "contact", nights.id_of("one"), contact),
+        ("ID_REVIVED", None, contact, None),
+    ]
+    assert nights.rows("select distinct status, merged_into from identity.registry") == [("active", None)]
+
+
+def test_vanished_source_causes_no_new_ids():
+    nights = Nights()
+    world = patient("file", "王芳", phone=phone(1)).plus(mini("mini", phone=phone(1)), lead("lead"))
+    nights.next(world)
+    before = nights.ids()
+
+    nights.next(world.without("mini_program_user:wx:mini", "lead:leads:lead"))
+
+    assert nights.events() == [
+        ("VANISHED", "lead", before["lead:leads:lead"], before["lead:leads:lead"]),
+        ("VANISHED", "mini", before["mini_program_user:wx:mini"], before["mini_program_user:wx:mini"]),
+        ("ID_DORMANT", None, before["lead:leads:lead"], None),
+    ]
+    assert nights.rows("select key, one_id from identity.assignment where not present order by key") == [
+        (key, before[key]) for key in ("lead:leads:lead", "mini_program_user:wx:mini")
+    ]
+
+    nights.next(world)
+
+    assert nights.ids() == before
+    assert [event[0] for event in nights.events()] == ["RETURNED", "RETURNED", "ID_REVIVED"]
+
+
+def test_record_that_returns_to_another_customer_logs_moved_only():
+    nights = Nights()
+    file, member = _pair()
+    nights.next(file.plus(member))
+    one_id = nights.id_of("file")
+    nights.next(file)
+
+    nights.next(file.plus(fan("fan", seen=1)))
+
+    assert nights.events() == [("MOVED", "fan", one_id, nights.id_of("fan"))]
+
+
+def test_returning_record_takes_no_id_from_an_unchanged_customer():
+    nights = Nights()
+    file, member = _pair()
+    nights.next(file.plus(member))
+    one_id = nights.id_of("fan")
+    nights.next(member)
+
+    nights.next(member.plus(patient("file", "王芳")))
+
+    assert nights.id_of("fan") == one_id
+    assert nights.id_of("file") != one_id
+
+
+def test_customer_keys_are_dense_and_never_reused():
+    nights = Nights()
+    nights.next(lead("a").plus(lead("b")))
+    nights.next(lead("c"))
+
+    nights.next(lead("b").plus(lead("d")))
+
+    assert nights.rows("""
+        select split_part(key, ':', 3), customer_key from identity.assignment order by customer_key
+    """) == [("a", 0), ("b", 1), ("c", 2), ("d", 3)]
+
+
+def test_rebuild_without_history_gives_the_same_ids():
+    world = World().plus(*(patient(f"p{n}", f"王{n}", seen=n, phone=phone(n // 2)) for n in range(6)))
+    first, second = Nights(), Nights()
+
+    first.next(world)
+    second.next(world.shuffled(1))
+
+    assert first.ids() == second.ids()
