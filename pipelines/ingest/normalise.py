@@ -1,7 +1,7 @@
 """From a contract to SQL text: how a source value becomes a raw value, and when and why it cannot. Pure strings.
 
 The rules of speed: a value that is already in its final spelling is recognised by cheap vectorised comparisons; only
-the others are normalised. `nfkc` is a function the parser registers. Running the SQL belongs to `parse`.
+the others are normalised. The SQL needs the macros of `MACROS` and a function `nfkc`. Running it belongs to `parse`.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,38 @@ PLAIN_CHARACTERS = (
 # The commonest characters that NFKC replaces one by one: spares most texts the slower general function.
 WIDE_MARKS, NARROW_MARKS = "（），：；！？％／＋＝～", "(),:;!?%/+=~"
 # What is cut from both ends after NFKC, which has already turned every kind of space into a plain one.
-TRIMMED = "' \t\n\x0b\x0c\r\u200b\ufeff\u2028\u2029'"
+TRIMMED = " \t\n\x0b\x0c\r\u200b\ufeff\u2028\u2029"
+# Everything of which nothing is left after NFKC and trimming.
+BLANK_CHARACTERS = TRIMMED + "\xa0\u2000-\u200a\u202f\u205f\u3000"
+MACROS = (
+    # NFKC and trim, empty becomes null; the branches before the last recognise text that is final already.
+    f"""
+    create macro normal_text(given) as case
+        when given is null then null
+        when strlen(given) = length(given) and given >= '!' and given[-1] >= '!' then given
+        when given <> '' and not regexp_matches(given, '[^{PLAIN_CHARACTERS}]') then given
+        when given <> '' and not regexp_matches(given, '[^{PLAIN_CHARACTERS}{WIDE_MARKS}]')
+            then translate(given, '{WIDE_MARKS}', '{NARROW_MARKS}')
+        else nullif(trim(nfkc(given), '{TRIMMED}'), '')
+    end
+    """,
+    # The same for values that are hardly ever Chinese text; shorter, because planning it for every column takes time.
+    f"""
+    create macro tidy_text(given) as case
+        when given is null then null
+        when strlen(given) = length(given) and given >= '!' and given[-1] >= '!' then given
+        else nullif(trim(nfkc(given), '{TRIMMED}'), '')
+    end
+    """,
+    f"create macro is_blank(given) as not regexp_matches(given, '[^{BLANK_CHARACTERS}]')",
+    # The parser's own list reader decides what is an array; anything else is text separated by bars.
+    """
+    create macro parsed_list(given) as case
+        when ltrim(given)[1] = '[' then try(from_json(given, '["VARCHAR"]'))
+        else string_split(given, '|')
+    end
+    """,
+)
 # Excel's day zero and mistyped years must not pass for moments; a birthday may lie earlier and has its own bound.
 EARLIEST_DAY, EARLIEST_MOMENT, LATEST = "1800-01-01", "1900-01-01", "2200-01-01"
 DAY_SPAN = f"between date '{EARLIEST_DAY}' and date '{LATEST}'"
@@ -32,8 +63,8 @@ UNREAD_CODES: Mapping[str, str] = {
     "date": "bad_date",
     "datetime": "bad_datetime",
 }
-# Of a column's faults of reading, the one whose predicate holds for every unread value.
-UNREAD_WHOLE = {*UNREAD_CODES.values(), "not_a_number", "bad_list"}
+# Faults whose predicate only singles out some of the values that another of the same column calls unread.
+PARTS_OF_UNREAD = {"too_many_decimals", "out_of_range", "not_a_whole_fen"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,40 +105,26 @@ def column_sql(
     `raw`. `bounds` only for the column of the late-arrival rule. `value` is null for missing and for bad values.
     """
     source = raw if source_type == "VARCHAR" else f"cast({raw} as varchar)"
-    unread = _unread(column, raw=raw, text=text_sql(source), value=value, source_type=source_type)
-    faults = [*unread, *_bound_faults(column, value)]
-    if column.required:
-        faults.insert(0, ("missing_required", f"{value} is null and {text_sql(source)} is null"))
-        if column.type == "options":
-            faults.append(("missing_required", f"{value} is null"))
-    if bounds is not None:
-        faults.append(("too_late", f"{value} < {_moment(bounds.oldest)}"))
-        faults.append(("from_the_future", f"{value} > {_moment(bounds.newest)}"))
+    is_list = source_type == "VARCHAR[]"
+    present = f"{raw} is not null" if is_list else f"{raw} is not null and not is_blank({source})"
+    unread = _unread(column, source=source, unread=f"{value} is null and {present}", is_list=is_list)
+    more = [*_value_faults(column, value), *_arrival_faults(value, bounds)]
     if may_hold_nul and column.type in {"text", "options"}:
-        faults.insert(0, ("nul_character", f"contains({source}, chr(0))"))
+        more.insert(0, ("nul_character", f"contains({source}, chr(0))"))
+    # Missing or unread, a required value is null; its code tells which, and unread is told first.
+    absent = [("missing_required", f"{value} is null")] if column.required else []
+    whole = absent or [(code, fault) for code, fault in unread if code not in PARTS_OF_UNREAD]
     return ColumnSql(
         name=column.name,
         value=_value(column, raw=raw, source=source, source_type=source_type),
-        is_bad=_any(_cheapest(column, value, faults)),
-        code="case " + " ".join(f"when {fault} then '{code}'" for code, fault in faults) + " end" if faults else "null",
+        is_bad=" or ".join(f"({fault})" for _, fault in [*whole, *more]) or "false",
+        code=_first_code([*unread, *absent, *more]),
     )
 
 
 def missing_column_sql(column: Column) -> ColumnSql:
     """The expressions of an optional column that the file does not have."""
     return ColumnSql(name=column.name, value=f"cast(null as {raw_type(column)})", is_bad="false", code="null")
-
-
-def text_sql(source: str) -> str:
-    """NFKC and trim; empty becomes null. The branches before the last recognise text that is final already."""
-    return (
-        f"case when {source} is null then null"
-        f" when strlen({source}) = length({source}) and {source} >= '!' and {source}[-1] >= '!' then {source}"
-        f" when {source} <> '' and not regexp_matches({source}, '[^{PLAIN_CHARACTERS}]') then {source}"
-        f" when {source} <> '' and not regexp_matches({source}, '[^{PLAIN_CHARACTERS}{WIDE_MARKS}]')"
-        f" then translate({source}, '{WIDE_MARKS}', '{NARROW_MARKS}')"
-        f" else nullif(trim(nfkc({source}), {TRIMMED}), '') end"
-    )
 
 
 def quote_literal(text: str) -> str:
@@ -122,7 +139,7 @@ def quote_identifier(name: str) -> str:
 
 def _value(column: Column, *, raw: str, source: str, source_type: str) -> str:
     if column.type == "options":
-        return _list_value(raw if source_type == "VARCHAR[]" else _parsed_list(source))
+        return _list_value(raw if source_type == "VARCHAR[]" else f"parsed_list({source})")
     if source_type.lower() != raw_type(column) or column.type in {"text", "option"} or column.unit == "yuan":
         return _from_text(column, source)
     spans = {"date": DAY_SPAN, "datetime": MOMENT_SPAN}
@@ -130,10 +147,10 @@ def _value(column: Column, *, raw: str, source: str, source_type: str) -> str:
 
 
 def _from_text(column: Column, source: str) -> str:
-    text = text_sql(source)
+    text = f"tidy_text({source})"
     match column.type:
         case "text":
-            return text
+            return f"normal_text({source})"
         case "option":
             return f"coalesce({_allowed_value(column, source)}, {_allowed_value(column, text)})"
         case "boolean":
@@ -194,69 +211,62 @@ def _moment_value(source: str) -> str:
     return f"case when {moment} {MOMENT_SPAN} then {moment} end"
 
 
-def _parsed_list(source: str) -> str:
-    # The parser's own list reader decides what is an array; anything else is text separated by bars.
-    return (
-        f"case when ltrim({source})[1] = '[' then try(from_json({source}, '[\"VARCHAR\"]'))"
-        f" else string_split({source}, '|') end"
-    )
-
-
 def _list_value(parsed: str) -> str:
-    cleaned = f"list_filter(list_transform({parsed}, lambda item: {text_sql('item')}), lambda item: item is not null)"
+    cleaned = f"list_filter(list_transform({parsed}, lambda item: normal_text(item)), lambda item: item is not null)"
     return f"nullif({cleaned}, cast([] as varchar[]))"
 
 
-def _unread(column: Column, *, raw: str, text: str, value: str, source_type: str) -> list[tuple[str, str]]:
+def _unread(column: Column, *, source: str, unread: str, is_list: bool) -> list[tuple[str, str]]:
     """(fault code, predicate) for a value that is there but cannot be read, in the order in which they are told."""
-    unread = f"{value} is null and {raw} is not null and {text} is not null"
-    match column.type, column.unit:
-        case "text", _:
+    text = f"tidy_text({source})"
+    digits = f"{unread} and regexp_full_match({text}, '[+-]?[0-9]+([.]0*)?')"
+    match column.type:
+        case "text":
             return []
-        case "options", _:
-            faults = [] if source_type == "VARCHAR[]" else [("bad_list", f"{unread} and {_parsed_list(text)} is null")]
-            if column.allowed is not None:
-                faults.append(("not_in_allowed", f"not list_has_all([{_words(column.allowed)}], {value})"))
-            return faults
-        case "money", "yuan":
-            digits = f"regexp_full_match({text}, '[+-]?[0-9]+([.][0-9]*)?')"
+        case "options":
+            return [] if is_list else [("bad_list", f"{unread} and parsed_list({source}) is null")]
+        case "integer":
+            return [("out_of_range", digits), ("not_an_integer", unread)]
+        case "money" if column.unit == "yuan":
             decimals = f"regexp_full_match({text}, '[+-]?[0-9]+[.][0-9]{{2,}}[1-9]0*')"
+            amount = f"regexp_full_match({text}, '[+-]?[0-9]+([.][0-9]*)?')"
             return [
                 ("too_many_decimals", f"{unread} and {decimals}"),
-                ("out_of_range", f"{unread} and {digits}"),
+                ("out_of_range", f"{unread} and {amount}"),
                 ("not_a_number", unread),
             ]
-        case (("integer" | "money"), _):
-            faults = [("out_of_range", f"{unread} and regexp_full_match({text}, '[+-]?[0-9]+([.]0*)?')")]
-            if column.type == "integer":
-                return [*faults, ("not_an_integer", unread)]
-            parts = f"regexp_full_match({text}, '[+-]?[0-9]*[.][0-9]+')"
-            return [*faults, ("not_a_whole_fen", f"{unread} and {parts}"), ("not_a_number", unread)]
+        case "money":
+            parts = f"{unread} and regexp_full_match({text}, '[+-]?[0-9]*[.][0-9]+')"
+            return [("out_of_range", digits), ("not_a_whole_fen", parts), ("not_a_number", unread)]
         case _:
             return [(UNREAD_CODES[column.type], unread)]
 
 
-def _cheapest(column: Column, value: str, faults: list[tuple[str, str]]) -> list[str]:
-    """The predicates that together say whether any fault applies, those left out that others imply."""
-    if column.required:
-        # Missing or unread, the value is null either way.
-        return [f"{value} is null", *(fault for _, fault in faults if not fault.startswith(f"{value} is null"))]
-    implied = {f"{value} is null and"} if any(code in UNREAD_WHOLE for code, _ in faults) else set()
-    whole = [fault for code, fault in faults if code in UNREAD_WHOLE]
-    rest = [fault for code, fault in faults if code not in UNREAD_WHOLE]
-    return [*whole, *(fault for fault in rest if not any(fault.startswith(start) for start in implied))]
-
-
-def _any(predicates: list[str]) -> str:
-    return " or ".join(f"({predicate})" for predicate in predicates) or "false"
-
-
-def _bound_faults(column: Column, value: str) -> list[tuple[str, str]]:
+def _arrival_faults(value: str, bounds: ArrivalBounds | None) -> list[tuple[str, str]]:
+    if bounds is None:
+        return []
     return [
+        ("too_late", f"{value} < {_moment(bounds.oldest)}"),
+        ("from_the_future", f"{value} > {_moment(bounds.newest)}"),
+    ]
+
+
+def _first_code(faults: list[tuple[str, str]]) -> str:
+    if not faults:
+        return "null"
+    return "case " + " ".join(f"when {fault} then '{code}'" for code, fault in faults) + " end"
+
+
+def _value_faults(column: Column, value: str) -> list[tuple[str, str]]:
+    """(fault code, predicate) for a value that was read but that the contract does not allow."""
+    faults = [
         ("out_of_range", f"{value} {sign} {_bound(column, bound)}")
         for sign, bound in (("<", column.min), (">", column.max))
         if bound is not None
     ]
+    if column.type == "options" and column.allowed is not None:
+        faults.append(("not_in_allowed", f"not list_has_all([{_words(column.allowed)}], {value})"))
+    return faults
 
 
 def _bound(column: Column, bound: int | date) -> str:

@@ -23,7 +23,7 @@ from pipelines.ingest.parse_messages import ParseReply, ParseRequest, Refused
 from pipelines.ingest.quarantine import refusal
 from pipelines.ingest.readers import Source, csv_source, json_source, parquet_source, xlsx_source
 from pipelines.ingest.rejects import write_numbered_rejects, write_text_rejects
-from pipelines.ingest.sandbox import open_sandbox
+from pipelines.ingest.sandbox import Sandboxes, open_sandbox
 from pipelines.ingest.staging import IN_FILE_ORDER, UNNUMBERED, TypedRows, staged_counts, typed_rows, write_staged
 
 # A file this small is read by one thread anyway, so its rows come numbered for free.
@@ -39,56 +39,81 @@ class _Text:
     encoding: Encoding
 
 
-def parse_file(request: ParseRequest) -> ParseReply:
+def parse_file(request: ParseRequest, sandboxes: Sandboxes) -> ParseReply:
     """Write the staged Parquet, and the rejects when there are any; a problem with the whole file is in the reply."""
     try:
-        return _parse_text(request) if request.format in {"csv", "jsonl"} else _parse_numbered(request)
+        match request.format:
+            case "xlsx":
+                return _parse_sheet(request)
+            case "parquet":
+                return _parse_parquet(request, sandboxes)
+            case _:
+                return _parse_text(request, sandboxes)
     except Refused as refused:
         return ParseReply(problem=refused.problem)
     except duckdb.Error as error:
         return ParseReply(problem=refusal("unreadable_file", request.file.name, detail=_in_short(error)))
 
 
-def _parse_numbered(request: ParseRequest) -> ParseReply:
-    with closing(open_sandbox(request, threads=request.threads)) as con:
-        reader = parquet_source if request.format == "parquet" else xlsx_source
-        source = reader(request.contract, request.file, con)
-        assert source.row_number is not None
-        rows = typed_rows(request, source, may_hold_nul=True)
-        write_staged(con, request, rows, row_number=source.row_number)
-        good, bad = staged_counts(con, request)
-        if bad:
+def _parse_sheet(request: ParseRequest) -> ParseReply:
+    with closing(open_sandbox(request.rules, threads=1)) as con:
+        rows = typed_rows(request, xlsx_source(request.contract, request.file, con), may_hold_nul=True)
+        counts = _stage_numbered(con, request, rows)
+        if counts[1]:
             write_numbered_rejects(con, request, rows)
-    return ParseReply(good, bad, has_rejects=bool(bad), numbered=True, unknown_columns=source.unknown)
+    return _reply(counts, unknown=rows.source.unknown, numbered=True)
 
 
-def _parse_text(request: ParseRequest) -> ParseReply:
+def _parse_parquet(request: ParseRequest, sandboxes: Sandboxes) -> ParseReply:
+    with sandboxes.shared(request, threads=request.threads) as con:
+        rows = typed_rows(request, parquet_source(request.contract, request.file, con), may_hold_nul=True)
+        counts = _stage_numbered(con, request, rows)
+    if counts[1]:
+        with closing(open_sandbox(request.rules, threads=request.threads)) as con:
+            write_numbered_rejects(con, request, rows)
+    return _reply(counts, unknown=rows.source.unknown, numbered=True)
+
+
+def _stage_numbered(con: duckdb.DuckDBPyConnection, request: ParseRequest, rows: TypedRows) -> tuple[int, int]:
+    assert rows.source.row_number is not None
+    write_staged(con, request, rows, row_number=rows.source.row_number)
+    return staged_counts(con, request)
+
+
+def _parse_text(request: ParseRequest, sandboxes: Sandboxes) -> ParseReply:
     text = _as_utf8(request, likely_encoding(request.file, request.encoding))
-    counts = _read_fast(request, text.file)
+    counts = _read_fast(request, text.file, sandboxes)
     if counts is None and text.encoding == "utf-8" and request.encoding is None:
         text = _as_utf8(request, certain_encoding(request.file))
-        counts = _read_fast(request, text.file) if text.encoding != "utf-8" else None
-    numbered = _is_numbered(request, text.file)
-    unknown = _source(request, text.file).unknown
-    guessed = text.encoding if request.encoding is None and text.encoding != "utf-8" else None
-    if counts is not None and counts[1] == 0:
-        return ParseReply(counts[0], 0, numbered=numbered, unknown_columns=unknown, guessed_encoding=guessed)
-    good, bad = _read_exactly(request, text.file, counts)
+        counts = _read_fast(request, text.file, sandboxes) if text.encoding != "utf-8" else None
+    if counts is None or counts[1]:
+        counts = _read_exactly(request, text.file, counts)
+    return _reply(
+        counts,
+        unknown=_source(request, text.file).unknown,
+        numbered=_is_numbered(request, text.file),
+        guessed=text.encoding if request.encoding is None and text.encoding != "utf-8" else None,
+    )
+
+
+def _reply(
+    counts: tuple[int, int], *, unknown: tuple[str, ...], numbered: bool, guessed: Encoding | None = None
+) -> ParseReply:
+    good, bad = counts
     return ParseReply(
         good, bad, has_rejects=bad > 0, numbered=numbered, unknown_columns=unknown, guessed_encoding=guessed
     )
 
 
-def _read_fast(request: ParseRequest, text: Path) -> tuple[int, int] | None:
+def _read_fast(request: ParseRequest, text: Path, sandboxes: Sandboxes) -> tuple[int, int] | None:
     """Stage the file; good and bad rows, or None when its structure is broken somewhere."""
     numbered = _is_numbered(request, text)
-    with closing(open_sandbox(request, threads=1 if numbered else request.threads)) as con:
-        try:
-            rows = _rows(request, text)
-            write_staged(con, request, rows, row_number=IN_FILE_ORDER if numbered else UNNUMBERED)
-        except duckdb.Error:
-            return None
-        return staged_counts(con, request)
+    try:
+        with sandboxes.shared(request, threads=1 if numbered else request.threads) as con:
+            write_staged(con, request, _rows(request, text), row_number=IN_FILE_ORDER if numbered else UNNUMBERED)
+            return staged_counts(con, request)
+    except duckdb.Error:
+        return None
 
 
 def _read_exactly(request: ParseRequest, text: Path, counts: tuple[int, int] | None) -> tuple[int, int]:
@@ -97,7 +122,7 @@ def _read_exactly(request: ParseRequest, text: Path, counts: tuple[int, int] | N
     out: good and bad rows
     """
     width = _source(request, text).width
-    with closing(open_sandbox(request, threads=1)) as con:
+    with closing(open_sandbox(request.rules, threads=1)) as con:
         index = index_records(text, request.format, columns=width, judge=con if counts is None else None)
         readable = text
         if counts is None or sum(counts) != len(index):

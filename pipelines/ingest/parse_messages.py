@@ -11,6 +11,16 @@ from pipelines.ingest.problems import Problem
 
 
 @dataclass(frozen=True, slots=True)
+class SandboxRules:
+    """What the parser may touch and use: the folder it reads below, the one it writes below, zone and memory."""
+
+    readable: Path
+    writable: Path
+    timezone: str
+    memory_limit: str
+
+
+@dataclass(frozen=True, slots=True)
 class ParseRequest:
     """Parse one file into `staged` (Parquet) and its refused rows into `rejects` (Parquet).
 
@@ -25,9 +35,8 @@ class ParseRequest:
     window: Window
     staged: Path
     rejects: Path
-    timezone: str
+    rules: SandboxRules
     threads: int
-    memory_limit: str
     numbered: bool
 
     def to_json(self) -> dict[str, Any]:
@@ -38,6 +47,7 @@ class ParseRequest:
             "window": [self.window.start.isoformat(), self.window.end.isoformat()],
             "staged": str(self.staged),
             "rejects": str(self.rejects),
+            "rules": {name: str(rule) for name, rule in asdict(self.rules).items()},
         }
 
     @staticmethod
@@ -50,6 +60,12 @@ class ParseRequest:
                 "window": Window(*(datetime.fromisoformat(moment) for moment in document["window"])),
                 "staged": Path(document["staged"]),
                 "rejects": Path(document["rejects"]),
+                "rules": SandboxRules(
+                    readable=Path(document["rules"]["readable"]),
+                    writable=Path(document["rules"]["writable"]),
+                    timezone=document["rules"]["timezone"],
+                    memory_limit=document["rules"]["memory_limit"],
+                ),
             }
         )
 

@@ -15,6 +15,7 @@ from typing import TextIO
 from pipelines.ingest.parse import parse_file
 from pipelines.ingest.parse_messages import ParseReply, ParseRequest
 from pipelines.ingest.quarantine import refusal
+from pipelines.ingest.sandbox import Sandboxes
 
 ORPHAN_CHECK_SECONDS = 1.0
 CRASHED = 70
@@ -29,9 +30,10 @@ def main(address_space_bytes: int) -> None:
     threading.Thread(target=_die_with_parent, args=(os.getppid(),), daemon=True).start()
     replies.write(READY + "\n")
     replies.flush()
+    sandboxes = Sandboxes()
     for line in sys.stdin:
         request = ParseRequest.from_json(json.loads(line))
-        reply, sane = _answer(request)
+        reply, sane = _answer(request, sandboxes)
         replies.write(json.dumps(reply.to_json()) + "\n")
         replies.flush()
         if not sane:
@@ -40,9 +42,9 @@ def main(address_space_bytes: int) -> None:
     os._exit(0)
 
 
-def _answer(request: ParseRequest) -> tuple[ParseReply, bool]:
+def _answer(request: ParseRequest, sandboxes: Sandboxes) -> tuple[ParseReply, bool]:
     try:
-        return parse_file(request), True
+        return parse_file(request, sandboxes), True
     except BaseException as error:  # a Rust panic is no Exception; nothing may end the night
         print(f"{request.file.name}: {type(error).__name__}: {error}"[:2000], file=sys.stderr)
         return ParseReply(problem=refusal("parser_crashed", request.file.name)), False

@@ -12,6 +12,7 @@ from pipelines.sample import (
     assets,
     care,
     checkins,
+    encounter_rows,
     encounters,
     file_rows,
     leads,
@@ -39,9 +40,9 @@ def chunk_tables(world: World, chunk: int) -> Iterator[tuple[str, Rows | pl.Data
     created = encounters.file_created(world, chunk, files, met)
     yield "saas/patients", file_rows.patient_rows(world, chunk, people, files, created)
     yield "saas/patient_phones", file_rows.phone_rows(world, chunk, people, files, created)
-    yield "saas/appointments", encounters.appointment_rows(world, chunk, files, met)
-    yield "saas/visits", encounters.visit_rows(world, chunk, files, met)
-    yield "saas/medical_records", encounters.record_rows(world, chunk, files, met)
+    yield "saas/appointments", encounter_rows.appointment_rows(world, chunk, files, met)
+    yield "saas/visits", encounter_rows.visit_rows(world, chunk, files, met)
+    yield "saas/medical_records", encounter_rows.record_rows(world, chunk, files, met)
 
     bills = money.bills_of(world, chunk, files, met)
     items = money.item_rows(world, chunk, files, bills)

@@ -49,7 +49,8 @@ def files_of(world: World, chunk: int, people: People) -> Files:
     other = chain.draw_clinics(rng, size)
     home = people.clinic[person]
     clinic = np.where((copy == 1) | chance(rng, size, 0.03), other, home)
-    clinic = np.where((copy == 1) & (clinic == home), home % (chain.clinics - 1) + 1, clinic)
+    of_first = np.roll(clinic, 1)  # a person's second file comes right after the first
+    clinic = np.where((copy == 1) & (clinic == of_first), of_first % (chain.clinics - 1) + 1, clinic)
     is_old = chance(rng, size, 0.5) & (copy == 0)
     since_old = season.first - 1 - (rng.random(size) ** 2 * 1400).astype(np.int64)
     low = np.full(size, season.first, dtype=np.int64)

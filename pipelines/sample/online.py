@@ -50,7 +50,7 @@ CHANNELS = ("扫码", "分享卡片", "公众号菜单", "企微", "搜索", "�
 _CHANNEL = Dice((0.22, 0.2, 0.18, 0.16, 0.1, 0.04, 0.06, 0.04))
 _MEAN_EVENTS = 26.0  # per mini-program user in 400 days
 _MEAN_FAN_EVENTS = 3.6
-_LATE = 0.003  # share of events that reach us a day or two late
+_LATE = 0.01  # share of events that reach us a day or two late
 
 
 def _at(*events: str) -> np.ndarray:

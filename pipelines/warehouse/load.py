@@ -16,7 +16,7 @@ from duckdb import DuckDBPyConnection
 
 from pipelines.ingest.contracts import Contract, load_contracts
 from pipelines.ingest.manifest import Manifest, ManifestFile
-from pipelines.ingest.parse_messages import ParseReply, ParseRequest
+from pipelines.ingest.parse_messages import ParseReply, ParseRequest, SandboxRules
 from pipelines.ingest.problems import Problem
 from pipelines.ingest.quarantine import refusal
 from pipelines.settings import PipelineSettings
@@ -251,9 +251,13 @@ def _parse(
         window=manifest.window,
         staged=stem.with_suffix(".parquet"),
         rejects=stem.with_suffix(".rejects.parquet"),
-        timezone=settings.timezone,
+        rules=SandboxRules(
+            readable=settings.folders.landing.resolve(),
+            writable=settings.folders.staged.resolve(),
+            timezone=settings.timezone,
+            memory_limit=PARSER_MEMORY,
+        ),
         threads=settings.threads,
-        memory_limit=PARSER_MEMORY,
         numbered=False,
     )
     return _ParsedFile(entry, request, parser.parse(request))

@@ -12,7 +12,7 @@ from tests.dbt.factory import assignments, contracts, loaded_batches, write_raw,
 from tests.dbt.runner import Outcome, run_dbt
 
 FIRST_NIGHT = date(2026, 11, 20)
-SECRET_PHONE = "13912345678"
+PERSONAL_PHONE = "13912345678"
 
 # The filler of required text is `x`, so rows without ids of their own all belong together.
 EVERYWHERE = {
@@ -38,7 +38,7 @@ def first_world() -> dict[str, list[dict[str, Any]]]:
     rows: dict[str, list[dict[str, Any]]] = {}
     for name, contract in contracts().items():
         personal = {
-            column: SECRET_PHONE if spec["pii"] == "phone" else secret(column)
+            column: PERSONAL_PHONE if spec["pii"] == "phone" else secret(column)
             for column, spec in contract["columns"].items()
             if "pii" in spec
         }

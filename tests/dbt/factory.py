@@ -87,7 +87,9 @@ def write_state(warehouse: Path, rows: Rows) -> None:
                 _insert(con, name, row)
 
 
-def assignments(customers: Mapping[int, Iterable[str]], *, night: str = "2026-11-20") -> dict[str, list[dict[str, Any]]]:
+def assignments(
+    customers: Mapping[int, Iterable[str]], *, night: str = "2026-11-20"
+) -> dict[str, list[dict[str, Any]]]:
     """State rows that give each customer_key its identities; the one_id is `C` and the key."""
     listed = {number: list(keys) for number, keys in customers.items()}
     assignment = [

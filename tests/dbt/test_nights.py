@@ -81,9 +81,24 @@ def test_rerun_with_the_old_input_takes_the_night_back(folder: Path, second_nigh
     ]
 
 
+def test_attribute_added_later_keeps_the_versions_there_are(folder: Path, second_night: list[tuple[Any, ...]]):
+    before = _history(folder)
+    with duckdb.connect() as con:
+        con.execute(f"attach '{folder / 'build' / 'serving.duckdb'}' as serving")
+        con.execute("drop view serving.analyst.customer_attribute_history")
+        con.execute("alter table serving.marts.customer_attribute_history drop column member_level")
+
+    run_dbt(folder, "run", "--select", "customer_attribute_history", as_of=SECOND_NIGHT)
+
+    assert _history(folder) == before
+    assert _rows(folder, "select distinct member_level from serving.marts.customer_attribute_history") == [(None,)]
+
+
 def test_two_patient_names_in_one_customer_fail_the_night(folder: Path, second_night: list[tuple[Any, ...]]):
     wrong = {0: [*EVERYWHERE[0], "patient:saas:P1"], 2: EVERYWHERE[2]}
-    write_state(folder / "build" / "warehouse.duckdb", {**assignments(wrong), "ingest.batch": loaded_batches(FIRST_NIGHT)})
+    write_state(
+        folder / "build" / "warehouse.duckdb", {**assignments(wrong), "ingest.batch": loaded_batches(FIRST_NIGHT)}
+    )
 
     outcome = run_dbt(
         folder,
@@ -100,7 +115,8 @@ def test_two_patient_names_in_one_customer_fail_the_night(folder: Path, second_n
 
 def _history(folder: Path) -> list[tuple[Any, ...]]:
     return _rows(
-        folder, "select customer_key, valid_from, valid_to, city from serving.marts.customer_attribute_history order by all"
+        folder,
+        "select customer_key, valid_from, valid_to, city from serving.marts.customer_attribute_history order by all",
     )
 
 

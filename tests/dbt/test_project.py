@@ -6,7 +6,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from tests.dbt.conftest import FIRST_NIGHT, SECRET_PHONE
+from tests.dbt.conftest import FIRST_NIGHT, PERSONAL_PHONE
 from tests.dbt.runner import Outcome, manifest, run_dbt
 
 FILTER_TYPES = {
@@ -76,7 +76,7 @@ def test_analysts_never_see_a_personal_value(published: duckdb.DuckDBPyConnectio
         (name, str(row))
         for (name,) in names
         for row in published.execute(f'select * from "{name}"').fetchall()
-        if SECRET_PHONE in str(row) or "秘密" in str(row)
+        if PERSONAL_PHONE in str(row) or "秘密" in str(row)
     ]
 
     assert leaks == []
@@ -113,7 +113,9 @@ def test_every_filterable_attribute_says_what_a_filter_needs(models: dict[str, d
             and described["label_zh"]
             and described["label_en"]
             and described["type"] in FILTER_TYPES[column["data_type"]]
-            and (described["type"] not in {"option", "options"} or "options" in described or "options_from" in described)
+            and (
+                described["type"] not in {"option", "options"} or "options" in described or "options_from" in described
+            )
             and (described["type"] != "money" or described["unit"] == "fen")
         )
     ]
