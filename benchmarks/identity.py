@@ -88,7 +88,9 @@ def generate(con: duckdb.DuckDBPyConnection, identities: int) -> None:
     identity = " union all ".join(
         f"""
         select
-            {key} as key, '{kind.removeprefix("second ")}' as kind, first_seen_at, {name} as name_norm,
+            {key} as key, '{kind.removeprefix("second ")}' as kind,
+            first_seen_at + to_seconds((hash(person, '{kind}', 't') % 9000000)::bigint) as first_seen_at,
+            {name} as name_norm,
             if({name} is null, null, birth_date) as birth_date, null::varchar as id_number,
             is_child and {name} is not null as is_minor, person
         from person

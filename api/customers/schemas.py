@@ -40,7 +40,6 @@ class Customer(BaseModel):
     one_id: str
     nickname: str | None
     name: str | None
-    avatar_url: str | None
     phone: str | None
     gender: str | None
     birth_date: date | None

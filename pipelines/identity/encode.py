@@ -98,7 +98,8 @@ def encode_records(con: duckdb.DuckDBPyConnection, identities: str, *, assignmen
     order = _by_first_seen(con, row, seen_us)
     rec_of_row = np.empty_like(row)
     rec_of_row[row[order]] = np.arange(row.size)
-    by_idx = np.argsort(kind_rank[order], kind="stable")
+    # Ranks are few: on bytes the stable sort is a counting sort.
+    by_idx = np.argsort(kind_rank[order].astype(np.int8), kind="stable")
     idx = np.empty_like(by_idx)
     idx[by_idx] = np.arange(by_idx.size)
     return Records(row[order], kind_rank[order], idx, old[order], was_present[order], by_idx, rec_of_row)
@@ -158,7 +159,7 @@ def text_ranks(con: duckdb.DuckDBPyConnection, values: Ints) -> Ints:
 
 def _by_first_seen(con: duckdb.DuckDBPyConnection, row: Ints, seen_us: Ints) -> Ints:
     """Positions ordered by (first seen, key). Keys are only compared where two records were seen in one instant."""
-    order = np.argsort(seen_us, kind="stable")
+    order = np.argsort(seen_us)
     seen = seen_us[order]
     same = seen[1:] == seen[:-1]
     tied = np.flatnonzero(np.append(same, False) | np.insert(same, 0, False))

@@ -32,14 +32,13 @@ def tonight(
 
     Texts are gathered by position instead of joined: a third of the time at a million customers.
     """
-    keys = _texts_in_order(con, "select row as place, key as text from night_record", records.count)
-    ids = _texts_in_order(con, "select customer_key as place, one_id as text from night_registry", None)
-    key = pc.take(keys, pa.array(records.row))
+    key = _texts_at(con, "select row as place, key as text from night_record", records.row)
+    one_id = _texts_at(con, "select customer_key as place, one_id as text from night_registry", customer_key)
     types, masks = _reason_texts(con, reasons)
     columns = {
         "rec": pa.array(np.arange(records.count, dtype=np.int32)),
         "key": key,
-        "one_id": pc.take(ids, pa.array(customer_key)),
+        "one_id": one_id,
         "customer_key": pa.array(customer_key.astype(np.int32)),
         "reason_value_type": types,
         "reason_value_masked": masks,
@@ -199,15 +198,12 @@ def _in_batches(table: pa.Table) -> pa.Table:
     return pa.Table.from_batches(table.to_batches(max_chunksize=_ROW_GROUP), schema=table.schema)
 
 
-def _texts_in_order(con: duckdb.DuckDBPyConnection, query: str, count: int | None) -> pa.Array:
-    """The `text` of each `place`; places are dense from 0."""
+def _texts_at(con: duckdb.DuckDBPyConnection, query: str, places: Ints) -> pa.Array:
+    """The `text` of each of `places`; the query gives every `place` once, dense from 0, in any order."""
     table = fetch_texts(con, query)
-    place = table.column("place").to_numpy()
-    assert count is None or place.size == count
-    text = table.column("text").combine_chunks()
-    position = np.empty(place.size, dtype=np.int64)
-    position[place] = np.arange(place.size)
-    return text if np.array_equal(position, np.arange(place.size)) else pc.take(text, pa.array(position))
+    position = np.empty(table.num_rows, dtype=np.int64)
+    position[table.column("place").to_numpy()] = np.arange(table.num_rows)
+    return pc.take(table.column("text").combine_chunks(), pa.array(position[places]))
 
 
 def _reason_texts(con: duckdb.DuckDBPyConnection, reasons: Reasons) -> tuple[pa.Array, pa.Array]:

@@ -40,10 +40,13 @@ _COLUMNS: Final[dict[str, str]] = {
     "link": "key_hash ubigint not null, value_hash ubigint not null, strength bigint not null",
     "override_seen": "id varchar not null, kind varchar not null, a varchar not null, b varchar not null",
 }
+# Kept for ever: small, but without the search for the smallest form.
+_PACKED: Final = "varchar using compression 'zstd'"
+
 _LOGS: Final[dict[str, str]] = {
-    "event": """
-        night date not null, seq integer not null, event varchar not null, key varchar, from_id varchar, to_id varchar,
-        cause_value_type varchar, cause_value_masked varchar, via_key varchar, override_id varchar
+    "event": f"""
+        night date not null, seq integer not null, event varchar not null, key {_PACKED}, from_id varchar,
+        to_id {_PACKED}, cause_value_type varchar, cause_value_masked {_PACKED}, via_key {_PACKED}, override_id varchar
     """,
     "night": """
         night date not null, fingerprint varchar not null, replaced boolean not null, summary varchar not null

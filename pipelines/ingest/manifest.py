@@ -74,7 +74,7 @@ def check_manifest(document: Any, *, contracts: Mapping[tuple[str, str], Contrac
     problems = [
         *_key_problems(document, MANIFEST_KEYS, path=""),
         *_header_problems(document),
-        *_window_problems(document.get("window")),
+        *_window_problems(document),
         *_files_problems(document),
     ]
     return problems or list(_contract_problems(document, contracts))
@@ -138,7 +138,7 @@ def _key_problems(found: Mapping[str, Any], needed: set[str], *, path: str, more
 
 
 def _header_problems(document: Mapping[str, Any]) -> Iterator[Problem]:
-    yield from _expect(document, "format", str(MANIFEST_FORMAT), lambda value: value == MANIFEST_FORMAT)
+    yield from _expect(document, "format", str(MANIFEST_FORMAT), lambda value: _is_count(value) and value == MANIFEST_FORMAT)
     yield from _expect(document, "source", "text / 文本", lambda value: isinstance(value, str))
     yield from _expect(document, "table", "text / 文本", lambda value: isinstance(value, str))
     yield from _expect(document, "batch_id", BATCH_ID.pattern, lambda value: _matches(BATCH_ID, value))
@@ -146,9 +146,10 @@ def _header_problems(document: Mapping[str, Any]) -> Iterator[Problem]:
     yield from _expect(document, "row_count", "a whole number / 整数", _is_count)
 
 
-def _window_problems(window: Any) -> Iterator[Problem]:
-    if window is None:
+def _window_problems(document: Mapping[str, Any]) -> Iterator[Problem]:
+    if "window" not in document:
         return
+    window = document["window"]
     if not isinstance(window, dict):
         yield refusal("wrong_value", "/window", expected="an object / 对象", found=repr(window)[:80])
         return
@@ -164,9 +165,9 @@ def _window_problems(window: Any) -> Iterator[Problem]:
 
 
 def _files_problems(document: Mapping[str, Any]) -> Iterator[Problem]:
-    files = document.get("files")
-    if files is None:
+    if "files" not in document:
         return
+    files = document["files"]
     if not isinstance(files, list) or not all(isinstance(file, dict) for file in files):
         yield refusal("wrong_value", "/files", expected="a list of objects / 对象列表", found=repr(files)[:80])
         return
@@ -191,7 +192,7 @@ def _file_problems(index: int, file: Mapping[str, Any]) -> Iterator[Problem]:
     yield from _expect(file, "row_count", "a whole number / 整数", _is_count, path)
     yield from _expect(file, "bytes", "a whole number / 整数", _is_count, path)
     yield from _expect(file, "sha256", "64 hex digits", lambda value: _matches(SHA256, value), path)
-    is_text = file.get("format") in {"csv", "jsonl"}
+    is_text = file.get("format") in ("csv", "jsonl")  # a tuple: the value may be anything, unhashable too
     allowed = ENCODINGS if is_text else ()
     yield from _expect(file, "encoding", " | ".join(allowed) or "-", lambda value: value in allowed, path)
 

@@ -35,7 +35,7 @@ def open_sandbox(rules: SandboxRules, *, threads: int) -> duckdb.DuckDBPyConnect
 
 
 class Sandboxes:
-    """Sandboxes that are kept from file to file, one per number of threads: opening one costs more than a small file."""
+    """Sandboxes kept from file to file, one per number of threads: opening one costs more than a small file."""
 
     def __init__(self) -> None:
         self._rules: SandboxRules | None = None

@@ -95,18 +95,23 @@ def test_dirty_data_is_quarantined_where_it_was_planted(dirty_night: PipelineSet
     planted = json.loads((dirty_night.data_dir / "sample_truth/dirt.json").read_text(encoding="utf-8"))
     status = platform_status(dirty_night, now=MORNING.now())
 
-    refused = {(batch["source"], batch["table_name"], batch["refusal_code"]) for batch in status.refused}
-    expected = {(batch["source"], batch["table"], batch["code"]) for batch in planted["refused_batches"]}
-    assert refused == expected
-
-    found: set[tuple[str, int, str]] = set()
-    for file in dirty_night.folders.quarantine.rglob("*.csv"):
+    refused = {(batch["source"], batch["table_name"], batch["batch_id"], batch["refusal_code"]) for batch in status.refused}
+    places = [(row["source"], row["table"], row["batch_id"]) for row in planted["rows"]]
+    found: set[tuple[str, ...]] = set()
+    for place in set(places):
+        file = dirty_night.folders.quarantine.joinpath(*place).with_suffix(".csv")
         with duckdb.connect() as con:
-            batch = "/".join(file.relative_to(dirty_night.folders.quarantine).with_suffix("").parts)
-            rows = con.execute("select file, line, code from read_csv(?, all_varchar = true)", [str(file)]).fetchall()
-            found |= {(f"{batch}/{name}", int(line), code) for name, line, code in rows}
-    missing = {(row["file"], row["line"], row["code"]) for row in planted["rejected_rows"]} - found
-    assert missing == set()
+            query = "select file, line, \"column\", code from read_csv(?, all_varchar = true)"
+            found |= {(*place, *row) for row in con.execute(query, [str(file)]).fetchall()}
+
+    assert refused == {(batch["source"], batch["table"], batch["batch_id"], batch["reason"]) for batch in planted["batches"]}
+    expected = {
+        (row["source"], row["table"], row["batch_id"], row["file"], str(row["line"]), row["column"], row["reason"])
+        for row in planted["rows"]
+    }
+    assert len(expected) > 20
+    assert expected <= found
+    assert status.unsealed == ["/".join((row["source"], row["table"], row["batch_id"])) for row in planted["ignored"]]
 
 
 def test_status_lists_what_was_quarantined_and_why(dirty_night: PipelineSettings) -> None:

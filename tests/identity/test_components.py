@@ -1,7 +1,7 @@
 import networkx as nx
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components as scipy_components
@@ -25,6 +25,7 @@ def _label(links: list[tuple[int, int]], count: int) -> list[int]:
     return connected_components(left, right, count=count).tolist()
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 40).flatmap(
         lambda count: st.tuples(
