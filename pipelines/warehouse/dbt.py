@@ -57,6 +57,7 @@ def run_dbt(
 
     Warnings are results with status `warn`; they do not fail the night.
     """
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager  # noqa: PLC0415
     from dbt.cli.main import dbtRunner  # noqa: PLC0415  (importing dbt costs seconds; only a night pays them)
 
     def listen(event: Any) -> None:
@@ -65,7 +66,11 @@ def run_dbt(
             on_node(NodeResult(info.node_name, info.resource_type, info.node_status, "", 0, event.data.execution_time))
 
     with dbt_environment(settings):
-        outcome = dbtRunner(callbacks=[listen]).invoke([*arguments, *common_arguments(settings, as_of)])
+        try:
+            outcome = dbtRunner(callbacks=[listen]).invoke([*arguments, *common_arguments(settings, as_of)])
+        finally:
+            # The adapter keeps its files open for a next command; the steps after this one need them.
+            DuckDBConnectionManager.close_all_connections()
     if outcome.exception is not None:
         raise DbtFailedError([], str(outcome.exception)) from outcome.exception
     results = [_node_result(result) for result in getattr(outcome.result, "results", ())]

@@ -51,10 +51,11 @@ def event(key: str, **changes: Any) -> dict[str, Any]:
     return row | changes
 
 
-def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as CSV with a header, quoted where needed."""
-    sink = io.StringIO()
-    writer = csv.DictWriter(sink, fieldnames=list(rows[0]), lineterminator="\n")
+def csv_text(rows: Sequence[Mapping[str, Any]], *, quote_all: bool = False) -> str:
+    """Rows as CSV with a header; quoted where Python sees a need (which a lone carriage return is not), or all."""
+    sink = io.StringIO(newline="")
+    quoting = csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL
+    writer = csv.DictWriter(sink, fieldnames=list(rows[0]), lineterminator="\n", quoting=quoting)
     writer.writeheader()
     writer.writerows(rows)
     return sink.getvalue()

@@ -1,7 +1,7 @@
 import re
 import unicodedata
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings
@@ -57,13 +57,13 @@ def spoken(value):
     return text or None
 
 
-@settings(max_examples=60)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\0")), max_size=20))
 def test_text_is_nfkc_and_trimmed_like_unicodedata_says(read, values):
     assert [value for value, _ in read(TEXT, values)] == [spoken(value) for value in values]
 
 
-@settings(max_examples=60)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.text(alphabet=" \u3000\t\n，。（）Ａａ1a中①é́ᄀ가 ", max_size=6), max_size=30))
 def test_text_of_tricky_characters_is_read_the_same_twice(read, values):
     once = [value for value, _ in read(TEXT, values)]
@@ -73,8 +73,9 @@ def test_text_of_tricky_characters_is_read_the_same_twice(read, values):
 
 
 def test_characters_taken_for_plain_are_left_alone_by_nfkc():
-    plain = re.compile(f"[{PLAIN_CHARACTERS}]".replace(r"\x{", r"\x{").replace(r"\x{B7}", "·")
-                       .replace(r"\x{", "\\u").replace("}", ""))  # fmt: skip
+    # The database's spelling of a character, \x{4E00}, in Python's.
+    spelt = re.sub(r"\\x\{([0-9A-F]+)\}", lambda match: chr(int(match[1], 16)), PLAIN_CHARACTERS)
+    plain = re.compile(f"[{spelt}]")
 
     for point in range(0x10000):
         if not 0xD800 <= point < 0xE000 and plain.match(chr(point)):
@@ -120,6 +121,7 @@ def yuan_in_fen(text):
     return (int(fen), None) if fen >= 0 else (int(fen), "out_of_range")
 
 
+@settings(max_examples=40, deadline=None)
 @given(
     st.lists(
         st.decimals(min_value=-1000, max_value=10**14, places=3).map(str)
@@ -203,8 +205,3 @@ def test_lateness_is_told_from_the_windows_start_and_the_future_from_its_end(rea
     codes = [code for _, code in read(events.column("occurred_at"), [m.isoformat() for m in moments], bounds=bounds)]
 
     assert codes == ["too_late", None, None, "from_the_future"]
-
-
-def test_decimal_oracle_itself_refuses_what_is_no_number():
-    with pytest.raises(InvalidOperation):
-        Decimal("1,234.50")

@@ -13,7 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import pipelines.ingest.parse as parse_module
-from tests.ingest.factory import EVENTS, ZONE, csv_text, event, jsonl_text, parsed, phone
+from pipelines.ingest.contracts import load_contracts
+from pipelines.ingest.sandbox import Sandboxes
+from tests.ingest.factory import EVENTS, PHONES, ZONE, csv_text, event, jsonl_text, parsed, phone, request_for
 
 HEADER = "patient_phone_id,patient_id,phone,relation,is_primary,updated_at\n"
 GOOD = "K{0},P1,13800001111,本人,是,2026-11-20 08:00:00\n"
@@ -100,22 +102,21 @@ def test_a_repaired_quarantine_row_can_be_sent_again(tmp_path):
     assert again.rows[0]["phone"] == '138 "家"'
 
 
-@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize(
-    ("encoding", "declared"),
+    ("encoding", "declared", "line_end"),
     [
-        ("utf-8", None),
-        ("utf-8-sig", None),
-        ("utf-8-sig", "utf-8"),
-        ("gb18030", None),
-        ("gb18030", "gb18030"),
-        ("utf-16", None),
-        ("utf-16", "utf-16"),
+        ("utf-8", None, "\r\n"),
+        ("utf-8", None, "\r"),
+        ("utf-8-sig", None, "\n"),
+        ("utf-8-sig", "utf-8", "\r\n"),
+        ("gb18030", None, "\r\n"),
+        ("gb18030", None, "\r"),
+        ("gb18030", "gb18030", "\n"),
+        ("utf-16", None, "\r\n"),
+        ("utf-16", "utf-16", "\n"),
     ],
 )
 def test_the_same_file_in_any_encoding_gives_the_same_rows(tmp_path, encoding, declared, line_end):
-    if line_end == "\r" and encoding == "utf-16":
-        pytest.skip("no spreadsheet writes this")
     text = csv_text([phone("K1", "龔小姐𠮷"), phone("K2", "陈先生")]) + "K3,P1,王,邻居,是,2026-11-20 08:00:00\n"
     plain = parsed(tmp_path, text)
 
@@ -128,12 +129,9 @@ def test_the_same_file_in_any_encoding_gives_the_same_rows(tmp_path, encoding, d
 
 
 def test_gb18030_that_begins_with_much_ascii_is_still_recognised(tmp_path):
-    rows = [phone(f"K{number}") | {"relation": "", "is_primary": "1"} for number in range(5000)]
-    content = csv_text([phone("K0", relation) for relation in ["1"]]).encode("gb18030")
-    content = csv_text([phone("K1")]).split("\n")[0].encode() + b"\n"
-    content += b"".join(f"K{n},P1,1380000,,1,2026-11-20 08:00:00\n".encode() for n in range(9000))
+    content = HEADER.encode()
+    content += b"".join(f"K{number},P1,1380000,,1,2026-11-20 08:00:00\n".encode() for number in range(9000))
     content += "K9999,P1,王丽,本人,是,2026-11-20 08:00:00\n".encode("gb18030")
-    assert rows
 
     result = parsed(tmp_path, content)
 
@@ -263,11 +261,8 @@ def test_the_parser_reads_no_file_outside_its_folders(tmp_path):
     inside, outside = tmp_path / "inside", tmp_path / "outside.parquet"
     inside.mkdir()
     pq.write_table(pa.Table.from_pylist([phone("K1")]), outside)
-    from pipelines.ingest.contracts import load_contracts  # noqa: PLC0415
-    from pipelines.ingest.sandbox import Sandboxes  # noqa: PLC0415
-    from tests.ingest.factory import request_for  # noqa: PLC0415
+    request = request_for(inside, outside, "parquet", load_contracts()[PHONES])
 
-    request = request_for(inside, outside, "parquet", load_contracts()["saas", "patient_phones"])
     reply = parse_module.parse_file(request, Sandboxes())
 
     assert reply.problem is not None
@@ -298,12 +293,13 @@ fields = st.text(
 )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(fields, min_size=1, max_size=8))
 def test_any_text_comes_through_csv_and_json_lines_alike(tmp_path, texts):
     rows = [phone(f"K{number}", text) for number, text in enumerate(texts)]
 
-    from_csv, from_json = parsed(tmp_path, csv_text(rows)), parsed(tmp_path, jsonl_text(rows), "jsonl")
+    from_csv = parsed(tmp_path, csv_text(rows, quote_all=True))
+    from_json = parsed(tmp_path, jsonl_text(rows), "jsonl")
 
     expected = {
         f"K{number}": unicodedata.normalize("NFKC", text).strip(" \t\n\x0b\x0c\r\u200b\ufeff\u2028\u2029")
