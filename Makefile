@@ -27,7 +27,7 @@ test: setup lint types contracts ## Lint, types, import contracts, and the whole
 lint: setup ## ruff (format and lint), sqlfluff
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models dbt_project/tests
+	$(BIN)/sqlfluff lint --processes 2 --disable-progress-bar dbt_project/models dbt_project/tests
 
 format: setup ## Rewrite files in the house style
 	$(BIN)/ruff format .

@@ -37,7 +37,9 @@ def main() -> None:
     """Measure every size that was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--customers", type=int, nargs="+", default=[100_000, 1_000_000])
-    parser.add_argument("--directory", type=Path, default=None, help="where the data goes [default: a temporary folder]")
+    parser.add_argument(
+        "--directory", type=Path, default=None, help="where the data goes [default: a temporary folder]"
+    )
     parser.add_argument("--keep", action="store_true", help="keep the data; reuse sample data that is already there")
     arguments = parser.parse_args()
     base = arguments.directory or Path(tempfile.mkdtemp(prefix="cdp-benchmark-"))
@@ -63,10 +65,19 @@ def _measure(customers: int, root: Path) -> None:
         rate = step["rows"] / step["seconds"] if step["seconds"] else 0
         table.add_row(step["name"], f"{step['rows']:,}", f"{step['seconds']:.1f}", f"{rate:,.0f}")
     table.add_section()
-    table.add_row("whole night (process start to end)", f"{baseline_rows:,}", f"{seconds:.1f}", f"{baseline_rows / seconds:,.0f}")
-    table.add_row("DuckDB alone: same files into tables", f"{baseline_rows:,}", f"{baseline_seconds:.1f}", f"{baseline_rows / baseline_seconds:,.0f}")
+    table.add_row(
+        "whole night (process start to end)", f"{baseline_rows:,}", f"{seconds:.1f}", f"{baseline_rows / seconds:,.0f}"
+    )
+    table.add_row(
+        "DuckDB alone: same files into tables",
+        f"{baseline_rows:,}",
+        f"{baseline_seconds:.1f}",
+        f"{baseline_rows / baseline_seconds:,.0f}",
+    )
     out.print(table)
-    out.print(f"ratio night / DuckDB alone: {seconds / baseline_seconds:.2f}; peak memory {record['peak_memory_mib']:,} MiB")
+    out.print(
+        f"ratio night / DuckDB alone: {seconds / baseline_seconds:.2f}; peak memory {record['peak_memory_mib']:,} MiB"
+    )
     again = _night(root)
     out.print(f"second night, nothing new: {again:.1f} s\n")
 

@@ -17,7 +17,7 @@ POOL = "warehouse"
 OWNERS = ["team:data"]
 
 
-class Platform(dg.ConfigurableResource):  # type: ignore[misc]  (dagster's generics are untyped here)
+class Platform(dg.ConfigurableResource[None]):
     """Settings, clock and the writer lock; reads the environment when asked, so tests can change it."""
 
     def settings(self) -> PipelineSettings:
@@ -35,7 +35,7 @@ class Platform(dg.ConfigurableResource):  # type: ignore[misc]  (dagster's gener
 
 
 def business_day(context: dg.AssetExecutionContext) -> date:
-    """The business day a run covers: its partition; of a range, the last one, since a night covers all days before it."""
+    """The business day a run covers: its partition, or the last of a range: a night covers all days before it."""
     return date.fromisoformat(context.partition_key_range.end)
 
 

@@ -138,7 +138,9 @@ def _key_problems(found: Mapping[str, Any], needed: set[str], *, path: str, more
 
 
 def _header_problems(document: Mapping[str, Any]) -> Iterator[Problem]:
-    yield from _expect(document, "format", str(MANIFEST_FORMAT), lambda value: _is_count(value) and value == MANIFEST_FORMAT)
+    yield from _expect(
+        document, "format", str(MANIFEST_FORMAT), lambda value: _is_count(value) and value == MANIFEST_FORMAT
+    )
     yield from _expect(document, "source", "text / 文本", lambda value: isinstance(value, str))
     yield from _expect(document, "table", "text / 文本", lambda value: isinstance(value, str))
     yield from _expect(document, "batch_id", BATCH_ID.pattern, lambda value: _matches(BATCH_ID, value))

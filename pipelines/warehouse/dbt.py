@@ -70,7 +70,7 @@ def run_dbt(
             outcome = dbtRunner(callbacks=[listen]).invoke([*arguments, *common_arguments(settings, as_of)])
         finally:
             # The adapter keeps its files open for a next command; the steps after this one need them.
-            DuckDBConnectionManager.close_all_connections()
+            DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
     if outcome.exception is not None:
         raise DbtFailedError([], str(outcome.exception)) from outcome.exception
     results = [_node_result(result) for result in getattr(outcome.result, "results", ())]

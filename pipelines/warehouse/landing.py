@@ -54,6 +54,11 @@ class LandedBatch:
     manifest: Manifest | None
     problems: tuple[Problem, ...] = ()
 
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """Source, table and batch id: the name under which the ledger knows the batch."""
+        return self.source, self.table, self.batch_id
+
     def business_day(self, zone: ZoneInfo) -> date:
         """The manifest's business day; the first of days for a broken manifest, so that every night refuses it."""
         return self.manifest.business_day(zone) if self.manifest else date.min

@@ -8,6 +8,7 @@ import os
 import select
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +18,7 @@ import pipelines
 from pipelines.ingest.parse_messages import ParseReply, ParseRequest
 from pipelines.ingest.quarantine import refusal
 
-ADDRESS_SPACE_BYTES = 12 << 30
+ADDRESS_SPACE_BYTES = 8 << 30
 START_SECONDS = 60.0
 MIN_TIMEOUT_SECONDS = 120.0
 # A file that is read slower than this is stuck, not large.
@@ -25,6 +26,8 @@ SLOWEST_BYTES_PER_SECOND = 1_000_000
 READ_BYTES = 1 << 16
 # The parser gets what Python needs to start, and none of the pipeline's settings or secrets.
 PASSED_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYTHONHOME", "LD_LIBRARY_PATH")
+# Where the parser process finds this package.
+SEARCH_PATH = [str(Path(pipelines.__file__).resolve().parent.parent)]
 
 
 class ParserUnavailable(Exception):  # noqa: N818 -- a state
@@ -45,6 +48,7 @@ class ParserProcess:
     def __init__(self, *, timeout_seconds: float | None = None) -> None:
         self._timeout_seconds = timeout_seconds
         self._process: subprocess.Popen[bytes] | None = None
+        self._turn = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -60,7 +64,11 @@ class ParserProcess:
         return self._process.pid if self._process else None
 
     def parse(self, request: ParseRequest) -> ParseReply:
-        """Parse one file; a crash answers `parser_crashed`, a stuck parser `parser_timeout`."""
+        """Parse one file; a crash answers `parser_crashed`, a stuck parser `parser_timeout`. Threads take turns."""
+        with self._turn:
+            return self._ask(request)
+
+    def _ask(self, request: ParseRequest) -> ParseReply:
         process = self._running()
         seconds = self._timeout_seconds or _timeout_for(request.file)
         try:
@@ -71,10 +79,14 @@ class ParserProcess:
             if answer is None:
                 self.close()
                 return ParseReply(problem=refusal("parser_timeout", request.file.name, seconds=round(seconds)))
-            return ParseReply.from_json(json.loads(answer))
+            reply = ParseReply.from_json(json.loads(answer))
         except (OSError, ValueError, KeyError, TypeError, EOFError):
             self.close()
             return ParseReply(problem=refusal("parser_crashed", request.file.name))
+        if reply.problem is not None and reply.problem.code == "parser_crashed":
+            # It said so with its last breath; the next file must not be written to a dying process.
+            self.close()
+        return reply
 
     def close(self) -> None:
         """End the process; the next `parse` starts a new one."""
@@ -92,7 +104,7 @@ class ParserProcess:
             return self._process
         self.close()
         environment = {name: os.environ[name] for name in PASSED_VARIABLES if name in os.environ}
-        environment["PYTHONPATH"] = str(Path(pipelines.__file__).resolve().parent.parent)
+        environment["PYTHONPATH"] = os.pathsep.join(SEARCH_PATH)
         environment["PYTHONUTF8"] = "1"
         self._process = subprocess.Popen(  # noqa: S603 -- our own module, no argument from outside
             [sys.executable, "-m", "pipelines.ingest.worker", str(ADDRESS_SPACE_BYTES)],

@@ -19,7 +19,9 @@ def package_name(requirement: str) -> str:
 def test_every_direct_dependency_is_named_with_its_reason() -> None:
     text = (REPOSITORY / "docs/dependencies.md").read_text(encoding="utf-8").lower()
 
-    missing = [name for name in map(package_name, project()["direct"]) if not re.search(rf"\b{re.escape(name)}\b", text)]
+    missing = [
+        name for name in map(package_name, project()["direct"]) if not re.search(rf"\b{re.escape(name)}\b", text)
+    ]
 
     assert missing == []
 
@@ -44,7 +46,9 @@ def test_the_lock_holds_hashes_and_no_addresses() -> None:
 
 
 def test_every_package_folder_can_be_seen_by_the_import_linter() -> None:
-    folders = {file.parent for room in ("segment_engine", "pipelines", "api") for file in (REPOSITORY / room).rglob("*.py")}
+    folders = {
+        file.parent for room in ("segment_engine", "pipelines", "api") for file in (REPOSITORY / room).rglob("*.py")
+    }
 
     assert [str(folder) for folder in folders if not (folder / "__init__.py").exists()] == []
 

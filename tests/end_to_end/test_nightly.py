@@ -95,16 +95,20 @@ def test_dirty_data_is_quarantined_where_it_was_planted(dirty_night: PipelineSet
     planted = json.loads((dirty_night.data_dir / "sample_truth/dirt.json").read_text(encoding="utf-8"))
     status = platform_status(dirty_night, now=MORNING.now())
 
-    refused = {(batch["source"], batch["table_name"], batch["batch_id"], batch["refusal_code"]) for batch in status.refused}
+    refused = {
+        (batch["source"], batch["table_name"], batch["batch_id"], batch["refusal_code"]) for batch in status.refused
+    }
     places = [(row["source"], row["table"], row["batch_id"]) for row in planted["rows"]]
     found: set[tuple[str, ...]] = set()
     for place in set(places):
         file = dirty_night.folders.quarantine.joinpath(*place).with_suffix(".csv")
         with duckdb.connect() as con:
-            query = "select file, line, \"column\", code from read_csv(?, all_varchar = true)"
+            query = 'select file, line, "column", code from read_csv(?, all_varchar = true)'
             found |= {(*place, *row) for row in con.execute(query, [str(file)]).fetchall()}
 
-    assert refused == {(batch["source"], batch["table"], batch["batch_id"], batch["reason"]) for batch in planted["batches"]}
+    assert refused == {
+        (batch["source"], batch["table"], batch["batch_id"], batch["reason"]) for batch in planted["batches"]
+    }
     expected = {
         (row["source"], row["table"], row["batch_id"], row["file"], str(row["line"]), row["column"], row["reason"])
         for row in planted["rows"]

@@ -49,7 +49,7 @@ def kill_and_converge(landing: Path, work: Path, rounds: int, seed: int) -> None
     shutil.copytree(calm, rough)
     seconds = whole_night(calm, END_ON)
     before = served(rough)
-    dice = random.Random(seed)
+    dice = random.Random(seed)  # noqa: S311
     for _ in range(rounds):
         night = start_night(rough, END_ON)
         time.sleep(dice.uniform(0.3, seconds * 0.95))
@@ -66,7 +66,9 @@ def kill_and_converge(landing: Path, work: Path, rounds: int, seed: int) -> None
     assert served(rough).row_counts == served(calm).row_counts
 
 
-def test_a_night_killed_at_random_moments_converges_to_the_undisturbed_one(sample_landing: Path, tmp_path: Path) -> None:
+def test_a_night_killed_at_random_moments_converges_to_the_undisturbed_one(
+    sample_landing: Path, tmp_path: Path
+) -> None:
     kill_and_converge(sample_landing, tmp_path, ROUNDS, seed=int(time.time_ns()) & 0xFFFF)
 
     statuses = {record.status for record in read_runs(PipelineSettings(data_dir=tmp_path / "rough").folders)}

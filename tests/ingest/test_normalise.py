@@ -30,9 +30,7 @@ def read(tmp_path_factory):
 
     def read_column(column, values, source_type="VARCHAR", *, bounds=None, may_hold_nul=True):
         """For each value (result, code); also that a row is called bad exactly when a code says why."""
-        sql = column_sql(
-            column, raw="r", value="v", source_type=source_type, bounds=bounds, may_hold_nul=may_hold_nul
-        )
+        sql = column_sql(column, raw="r", value="v", source_type=source_type, bounds=bounds, may_hold_nul=may_hold_nul)
         rows = con.execute(
             f"with given as (select unnest($values::{source_type}[]) as r), read as (select *, {sql.value} as v"
             f" from given) select v, coalesce({sql.is_bad}, false), {sql.code} from read",
@@ -179,7 +177,9 @@ def test_a_value_is_read_as_its_contract_says(read, column, value, expected):
 def test_a_moment_without_offset_is_in_the_tenants_zone(read):
     column = Column("t", "datetime", "时间")
 
-    values = [value for value, _ in read(column, ["2026-11-20 08:00:00", "2026-11-20T00:00:00Z", "1988-07-01 00:00:00"])]
+    values = [
+        value for value, _ in read(column, ["2026-11-20 08:00:00", "2026-11-20T00:00:00Z", "1988-07-01 00:00:00"])
+    ]
 
     assert [value.astimezone(UTC) for value in values] == [
         datetime(2026, 11, 20, tzinfo=UTC),

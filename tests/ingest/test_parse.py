@@ -288,9 +288,7 @@ def test_the_fast_way_and_the_ordered_way_agree(tmp_path, form, monkeypatch):
     )
 
 
-fields = st.text(
-    alphabet=st.characters(codec="utf-8", exclude_characters="\0", exclude_categories=["Cs"]), max_size=12
-)
+fields = st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -49,8 +49,12 @@ def test_sql_prints_a_table_a_csv_and_json(runner: CliRunner, night: PipelineSet
 
 
 def test_sql_shows_masked_names_unless_the_mart_is_named(runner: CliRunner, night: PipelineSettings) -> None:
-    masked = runner.invoke(app, ["sql", "select name from dim_customer where name is not null", "--format", "csv"], env=of(night))
-    plain = runner.invoke(app, ["sql", "select name from marts.dim_customer where name is not null", "--format", "csv"], env=of(night))
+    masked = runner.invoke(
+        app, ["sql", "select name from dim_customer where name is not null", "--format", "csv"], env=of(night)
+    )
+    plain = runner.invoke(
+        app, ["sql", "select name from marts.dim_customer where name is not null", "--format", "csv"], env=of(night)
+    )
 
     assert all("*" in name for name in masked.stdout.split()[1:])
     assert not any("*" in name for name in plain.stdout.split()[1:])
@@ -63,7 +67,8 @@ def test_a_cell_with_brackets_is_shown_as_it_is(runner: CliRunner, night: Pipeli
 
 
 @pytest.mark.parametrize(
-    "query", ["select nothing from dim_customer", "drop table marts.dim_customer", "from read_csv('/etc/passwd')", "selec"]
+    "query",
+    ["select nothing from dim_customer", "drop table marts.dim_customer", "from read_csv('/etc/passwd')", "selec"],
 )
 def test_sql_that_fails_says_why_and_exits_with_1(runner: CliRunner, night: PipelineSettings, query: str) -> None:
     answer = runner.invoke(app, ["sql", query], env=of(night))
@@ -135,7 +140,8 @@ def test_files_dropped_by_hand_are_sealed_and_loaded(runner: CliRunner, own_copy
     folder = own_copy.folders.landing / "saas/clinics/by-hand"
     folder.mkdir()
     (folder / "clinics.csv").write_text(
-        "clinic_id,clinic_name,is_headquarters,clinic_type,cdp_status,updated_at\nHAND,手工门诊,否,直营,已开通,2026-11-20 10:00:00\n",
+        "clinic_id,clinic_name,is_headquarters,clinic_type,cdp_status,updated_at\n"
+        "HAND,手工门诊,否,直营,已开通,2026-11-20 10:00:00\n",
         encoding="utf-8",
     )
 
@@ -149,7 +155,12 @@ def test_files_dropped_by_hand_are_sealed_and_loaded(runner: CliRunner, own_copy
 
 
 @pytest.mark.parametrize(
-    ("place", "words"), [("elsewhere/x", "landing"), ("landing/saas/nonsense/x", "no contract"), ("landing/saas/clinics/none", "not a folder")]
+    ("place", "words"),
+    [
+        ("elsewhere/x", "landing"),
+        ("landing/saas/nonsense/x", "no contract"),
+        ("landing/saas/clinics/none", "not a folder"),
+    ],
 )
 def test_sealing_a_wrong_place_says_what_is_right(
     runner: CliRunner, empty_settings: PipelineSettings, place: str, words: str
@@ -158,7 +169,9 @@ def test_sealing_a_wrong_place_says_what_is_right(
     if not place.endswith("none"):
         folder.mkdir(parents=True)
 
-    answer = runner.invoke(app, ["seal", str(folder), "--from", "2026-11-20", "--to", "2026-11-20"], env=of(empty_settings))
+    answer = runner.invoke(
+        app, ["seal", str(folder), "--from", "2026-11-20", "--to", "2026-11-20"], env=of(empty_settings)
+    )
 
     assert answer.exit_code == 1
     assert words in answer.stderr

@@ -237,7 +237,9 @@ def test_an_event_that_is_sent_twice_is_there_once(settings, con, parser):
     for batch in discover(settings.folders):
         ingest_batch(con, settings, batch, parser=parser)
 
-    assert con.execute("select event_id, page, _batch_id from raw.mini_program__events").fetchall() == [("E1", "x", "2")]
+    assert con.execute("select event_id, page, _batch_id from raw.mini_program__events").fetchall() == [
+        ("E1", "x", "2")
+    ]
 
 
 def test_an_empty_batch_is_loaded_with_no_rows(settings, con, parser):
@@ -347,7 +349,9 @@ def test_files_of_all_formats_make_one_batch(settings, con, parser):
     (folder / "part-3.csv").write_text(csv_text([event("E3")]), encoding="utf-8")
     from pipelines.warehouse.landing import seal  # noqa: PLC0415
 
-    seal(folder, source=EVENTS[0], table=EVENTS[1], batch_id=folder.name, window_from=WINDOW.start, window_to=WINDOW.end)
+    seal(
+        folder, source=EVENTS[0], table=EVENTS[1], batch_id=folder.name, window_from=WINDOW.start, window_to=WINDOW.end
+    )
 
     result = ingest_batch(con, settings, landed(settings), parser=parser)
 

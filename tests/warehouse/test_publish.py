@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -23,10 +22,14 @@ DAY = date(2026, 11, 20)
 def build_marts(settings: PipelineSettings, *, names: list[str]) -> None:
     settings.folders.build.mkdir(parents=True, exist_ok=True)
     with duckdb.connect(str(settings.folders.marts)) as con:
-        con.execute("create schema if not exists marts; create schema if not exists analyst; create schema if not exists meta")
+        con.execute(
+            "create schema if not exists marts; create schema if not exists analyst; create schema if not exists meta"
+        )
         con.execute("create or replace table marts.dim_customer (customer_key integer, name varchar)")
         con.executemany("insert into marts.dim_customer values (?, ?)", list(enumerate(names)))
-        con.execute("create or replace view analyst.dim_customer as select customer_key, '*' as name from marts.dim_customer")
+        con.execute(
+            "create or replace view analyst.dim_customer as select customer_key, '*' as name from marts.dim_customer"
+        )
 
 
 def publish_now(settings: PipelineSettings, *, day: date = DAY, fingerprint: str = "f") -> Publication:
@@ -68,7 +71,9 @@ def test_changed_content_gets_a_new_name(empty_settings: PipelineSettings) -> No
     assert publish_now(empty_settings, day=DAY + timedelta(days=1)).pointer.version == "20261121-01"
 
 
-def test_content_hash_ignores_the_order_of_rows_and_sees_every_value(empty_settings: PipelineSettings, tmp_path: Path) -> None:
+def test_content_hash_ignores_the_order_of_rows_and_sees_every_value(
+    empty_settings: PipelineSettings, tmp_path: Path
+) -> None:
     hashes = []
     for names in (["王", "李"], ["李", "王"], ["王", "刘"]):
         settings = PipelineSettings(data_dir=tmp_path / "-".join(names))
@@ -101,13 +106,15 @@ def test_a_crash_while_publishing_leaves_the_served_version_in_place(
     assert publish_now(empty_settings).pointer.row_counts == {"marts.dim_customer": 2}
 
 
-def test_a_reader_keeps_its_version_until_it_is_done_and_then_sees_the_new_one(empty_settings: PipelineSettings) -> None:
+def test_a_reader_keeps_its_version_until_it_is_done_and_then_sees_the_new_one(
+    empty_settings: PipelineSettings,
+) -> None:
     build_marts(empty_settings, names=["王"])
     publish_now(empty_settings)
     reader = PublishedReader(empty_settings.folders, timezone="Asia/Shanghai")
-    count: Callable[[duckdb.DuckDBPyConnection], list[tuple[int]]] = lambda cursor: cursor.execute(
-        "select count(*) from marts.dim_customer"
-    ).fetchall()
+
+    def count(cursor: duckdb.DuckDBPyConnection) -> list[tuple[int]]:
+        return cursor.execute("select count(*) from marts.dim_customer").fetchall()
 
     with reader.cursor() as (old, _):
         build_marts(empty_settings, names=["王", "张"])
@@ -126,7 +133,11 @@ def test_the_reader_cannot_reach_other_files(empty_settings: PipelineSettings, t
     reader = PublishedReader(empty_settings.folders, timezone="Asia/Shanghai")
 
     with reader.cursor() as (cursor, _):
-        for statement in (f"from read_csv('{secret}')", f"attach '{tmp_path}/x.db'", "insert into marts.dim_customer values (9, 'x')"):
+        for statement in (
+            f"from read_csv('{secret}')",
+            f"attach '{tmp_path}/x.db'",
+            "insert into marts.dim_customer values (9, 'x')",
+        ):
             with pytest.raises(duckdb.Error):
                 cursor.execute(statement)
 

@@ -1,0 +1,137 @@
+"""What happens to a batch before the warehouse is touched: its files are verified and parsed into the staging folder.
+
+Putting the rows in place belongs to `load`.
+"""
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pipelines.ingest.contracts import load_contracts
+from pipelines.ingest.manifest import Manifest, ManifestFile
+from pipelines.ingest.parse_messages import ParseReply, ParseRequest, SandboxRules
+from pipelines.ingest.problems import Problem
+from pipelines.ingest.quarantine import refusal
+from pipelines.settings import PipelineSettings
+from pipelines.warehouse.landing import LandedBatch, file_sha256
+from pipelines.warehouse.parser import Parser
+
+PARSER_MEMORY = "2GB"
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedFile:
+    """A file of the manifest, what the parser was asked, and what it answered."""
+
+    entry: ManifestFile
+    request: ParseRequest
+    reply: ParseReply
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedBatch:
+    """A batch whose files lie staged in `folder`, in the order of their names; or its problems."""
+
+    folder: Path
+    files: tuple[ParsedFile, ...]
+    problems: tuple[Problem, ...]
+    seconds: float
+
+    def remove_staged(self) -> None:
+        """Remove the staged files; they were needed for one load only."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def prepare_batch(settings: PipelineSettings, batch: LandedBatch, parser: Parser) -> PreparedBatch:
+    """Verify a batch's manifest and files, then parse them; every fault of the batch is one of its problems."""
+    began = time.perf_counter()
+    folder = settings.folders.staged.resolve() / f"{batch.source}__{batch.table}__{batch.batch_id}"
+    manifest, problems = batch.manifest, list(batch.problems)
+    if manifest is not None and not problems:
+        problems = _file_problems(batch.folder, manifest)
+    parsed: tuple[ParsedFile, ...] = ()
+    if manifest is not None and not problems:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        parsed = tuple(
+            _parse(parser, settings, batch, manifest, entry, folder / f"{place}")
+            for place, entry in enumerate(sorted(manifest.files, key=lambda file: file.name))
+        )
+        problems = _parse_problems(manifest, parsed)
+    return PreparedBatch(folder, parsed, tuple(problems), time.perf_counter() - began)
+
+
+def number_rows(files: Sequence[ParsedFile], parser: Parser) -> None:
+    """Stage again, in order, the files whose rows do not know their place; raises ParserFailed when that fails."""
+    for file in files:
+        if not file.reply.numbered:
+            reply = parser.parse(replace(file.request, numbered=True))
+            if (reply.good, reply.rejected) != (file.reply.good, file.reply.rejected):
+                raise ParserFailed(f"{file.request.file}: read twice, {file.reply} then {reply}")
+
+
+class ParserFailed(Exception):  # noqa: N818 -- ours, not the batch's: the night stops and the rerun converges
+    """A file that was parsed a moment ago could not be parsed again with the same result."""
+
+
+def _file_problems(folder: Path, manifest: Manifest) -> list[Problem]:
+    """Whether the files are there and are those the manifest was written for, byte by byte."""
+    problems = []
+    for index, entry in enumerate(manifest.files):
+        path = folder / entry.name
+        if path.is_symlink() or not path.is_file():
+            problems.append(refusal("file_missing", f"/files/{index}/name"))
+        elif path.stat().st_size != entry.bytes:
+            found = path.stat().st_size
+            problems.append(refusal("size_mismatch", f"/files/{index}/bytes", expected=entry.bytes, found=found))
+            problems.append(refusal("checksum_mismatch", f"/files/{index}/sha256"))
+        elif file_sha256(path) != entry.sha256:
+            problems.append(refusal("checksum_mismatch", f"/files/{index}/sha256"))
+    return problems
+
+
+def _parse(
+    parser: Parser,
+    settings: PipelineSettings,
+    batch: LandedBatch,
+    manifest: Manifest,
+    entry: ManifestFile,
+    stem: Path,
+) -> ParsedFile:
+    request = ParseRequest(
+        contract=load_contracts()[batch.source, batch.table],
+        file=(batch.folder / entry.name).resolve(),
+        format=entry.format,
+        encoding=entry.encoding,
+        window=manifest.window,
+        staged=stem.with_suffix(".parquet"),
+        rejects=stem.with_suffix(".rejects.parquet"),
+        rules=SandboxRules(
+            readable=settings.folders.landing.resolve(),
+            writable=settings.folders.staged.resolve(),
+            timezone=settings.timezone,
+            memory_limit=PARSER_MEMORY,
+        ),
+        threads=settings.threads,
+        numbered=False,
+    )
+    return ParsedFile(entry, request, parser.parse(request))
+
+
+def _parse_problems(manifest: Manifest, files: Sequence[ParsedFile]) -> list[Problem]:
+    problems = [file.reply.problem for file in files if file.reply.problem is not None]
+    if problems:
+        return problems
+    places = {entry.name: place for place, entry in enumerate(manifest.files)}
+    return [
+        refusal(
+            "row_count_mismatch",
+            f"/files/{places[file.entry.name]}/row_count",
+            expected=file.entry.row_count,
+            found=file.reply.good + file.reply.rejected,
+        )
+        for file in files
+        if file.reply.good + file.reply.rejected != file.entry.row_count
+    ]
