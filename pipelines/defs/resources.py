@@ -1,9 +1,11 @@
 """What assets are handed: the platform's settings and clock, and dbt."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
+from pathlib import Path
 
 import dagster as dg
 from dagster_dbt import DbtCliResource, DbtProject
@@ -54,4 +56,5 @@ def dbt_project() -> DbtProject:
 
 def dbt_resource() -> DbtCliResource:
     """dbt as a subprocess, as dagster-dbt streams it."""
-    return DbtCliResource(project_dir=dbt_project())
+    # The environment's own dbt: `.venv/bin` need not be on PATH.
+    return DbtCliResource(project_dir=dbt_project(), dbt_executable=str(Path(sys.executable).with_name("dbt")))
