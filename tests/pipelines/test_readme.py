@@ -1,0 +1,39 @@
+"""The README's tour: every command in it works on a night of sample data."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from pipelines.cli import app
+from pipelines.settings import PipelineSettings
+
+README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^\$ cdp (.+)$", README, flags=re.MULTILINE)
+READING = sorted({command for command in COMMANDS if command.split()[0] in {"sql", "status", "doctor"}})
+
+
+@pytest.mark.parametrize("command", READING)
+def test_a_command_of_the_tour_works(command: str, night: PipelineSettings) -> None:
+    answer = CliRunner().invoke(app, shlex.split(command), env={"CDP_DATA_DIR": str(night.data_dir)})
+
+    assert answer.exit_code == 0, answer.output
+
+
+@pytest.mark.parametrize("command", sorted(set(COMMANDS) - set(READING)))
+def test_a_writing_command_of_the_tour_knows_its_options(command: str) -> None:
+    name, *options = shlex.split(command)
+    help_text = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "200"}).output
+
+    assert name in {"sample-data", "nightly"}
+    assert [option for option in options if option.startswith("--") and option not in help_text] == []
+
+
+def test_every_page_the_readme_names_exists() -> None:
+    pages = re.findall(r"\]\((docs/[^)]+)\)", README)
+
+    root = Path(__file__).resolve().parents[2]
+    assert pages
+    assert [page for page in pages if not (root / page).exists()] == []
