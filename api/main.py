@@ -39,7 +39,7 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
     install_error_handlers(app)
     app.include_router(operations)
-    app.include_router(customers, prefix="/v1")
+    app.include_router(customers)
     return app
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pipelines.clock import SystemClock, last_full_day
@@ -241,7 +242,7 @@ def _empty(settings: PipelineSettings) -> None:
 
 
 def _fail(message: str, *, code: int = 1) -> NoReturn:
-    err.print(f"[red]error[/] {message}", highlight=False)
+    err.print(f"[red]error[/] {escape(message)}", highlight=False, soft_wrap=True)
     raise typer.Exit(code)
 
 

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import hypothesis
 import pytest
 
 from pipelines.nightly import run_night
@@ -13,6 +14,10 @@ from pipelines.sample.generate import write_sample
 from pipelines.settings import PipelineSettings
 from segment_engine.runtime.folders import DataFolders
 from segment_engine.runtime.published import read_pointer
+
+# A busy machine is slow, not wrong.
+hypothesis.settings.register_profile("house", deadline=None)
+hypothesis.settings.load_profile("house")
 
 ZONE = ZoneInfo("Asia/Shanghai")
 END_ON = date(2026, 11, 20)

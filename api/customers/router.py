@@ -9,7 +9,7 @@ from api.customers.service import customer_page
 from api.dependencies import Reader
 from api.errors import PROBLEM_MEDIA_TYPE
 
-router = APIRouter(prefix="/customers", tags=["customers"])
+router = APIRouter(prefix="/v1/customers", tags=["customers"])
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     422: {"description": "Every problem of the request", "content": {PROBLEM_MEDIA_TYPE: {}}},

@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 from unittest import mock
 
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner
 
 from tests.dbt.factory import REPOSITORY, ZONE
@@ -38,7 +39,10 @@ def run_dbt(data_dir: Path, *arguments: str, as_of: date) -> Outcome:
         "--vars", json.dumps({"as_of": as_of.isoformat()}),
     ]  # fmt: skip
     with mock.patch.dict(os.environ, environment):
-        outcome = dbtRunner().invoke([*arguments, *common])
+        try:
+            outcome = dbtRunner().invoke([*arguments, *common])
+        finally:
+            DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
     if outcome.exception is not None:
         raise outcome.exception
     results = outcome.result.results  # type: ignore[union-attr]
