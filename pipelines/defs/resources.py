@@ -45,6 +45,8 @@ def dbt_project() -> DbtProject:
     """The dbt project with its manifest; the manifest is written here when it is missing."""
     settings = PipelineSettings()
     os.environ.update(dbt_variables(settings))
+    # dagster-dbt looks for `dbt` on PATH, where `.venv/bin` need not be.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     target = target_path(settings)
     target.mkdir(parents=True, exist_ok=True)
     project = DbtProject(project_dir=PROJECT_DIR, profiles_dir=PROJECT_DIR, target_path=target)
@@ -56,5 +58,4 @@ def dbt_project() -> DbtProject:
 
 def dbt_resource() -> DbtCliResource:
     """dbt as a subprocess, as dagster-dbt streams it."""
-    # The environment's own dbt: `.venv/bin` need not be on PATH.
-    return DbtCliResource(project_dir=dbt_project(), dbt_executable=str(Path(sys.executable).with_name("dbt")))
+    return DbtCliResource(project_dir=dbt_project())

@@ -10,10 +10,9 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtC
 from pipelines.defs.partitions import BUSINESS_DAYS, SINGLE_RUN
 from pipelines.defs.resources import OWNERS, POOL, Platform, business_day, dbt_project
 from pipelines.steps import mark_checked, mark_unchecked
-from pipelines.warehouse.dbt import BEFORE_IDENTITY
+from pipelines.warehouse.dbt import BEFORE_IDENTITY, BUILD_OPTIONS
 
 PROJECT = dbt_project()
-WITHOUT_UNIT_TESTS = ["--exclude-resource-type", "unit_test"]
 
 
 class Translator(DagsterDbtTranslator):
@@ -50,7 +49,7 @@ TRANSLATOR = Translator(
 def identity_inputs(context: dg.AssetExecutionContext, dbt: DbtCliResource, platform: Platform) -> Iterator[Any]:
     """Staging and identity's input relations."""
     with platform.writing("identity inputs"):
-        yield from dbt.cli(["build", *WITHOUT_UNIT_TESTS, *_variables(context)], context=context).stream()
+        yield from dbt.cli(["build", *BUILD_OPTIONS, *_variables(context)], context=context).stream()
 
 
 @dbt_assets(
@@ -67,7 +66,7 @@ def marts_and_checks(context: dg.AssetExecutionContext, dbt: DbtCliResource, pla
     """Marts, analyst views and their tests; a failing test fails the step, so nothing is published."""
     with platform.writing("marts") as settings:
         mark_unchecked(settings)
-        yield from dbt.cli(["build", *WITHOUT_UNIT_TESTS, *_variables(context)], context=context).stream()
+        yield from dbt.cli(["build", *BUILD_OPTIONS, *_variables(context)], context=context).stream()
         mark_checked(settings, business_day(context))
 
 

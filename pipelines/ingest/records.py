@@ -18,8 +18,8 @@ UTF8_BOM = b"\xef\xbb\xbf"
 
 RecordFault = Literal["wrong_column_count", "broken_quotes", "bad_encoding"]
 
-# Fields as the parser reads them: quotes count only where a field begins. At every byte only one branch can go on, so a
-# failing match costs one step back per byte. (Possessive quantifiers would say it shorter; Python 3.11.2 has them wrong.)
+# Fields as the parser reads them: quotes count only where a field begins. At every byte only one branch can go on, so
+# a failing match costs one step back per byte. (Possessive quantifiers would be shorter; Python 3.11.2 has them wrong.)
 _INSIDE = rb'"[^"]*(?:""[^"]*)*'
 _QUOTED = rb" *" + _INSIDE + rb'" *'
 _BARE = rb'(?! *")[^,\r\n]*'
