@@ -17,10 +17,10 @@ from pipelines.settings import PipelineSettings
 
 PROJECT_DIR = Path(__file__).resolve().parents[2] / "dbt_project"
 
-# dbt builds two halves with identity between them: what identity reads, and everything else. `cautious` puts a test
-# into the half that holds the last of its parents.
+# dbt builds two halves with identity between them: what identity reads, and everything else. `buildable` puts a
+# test into the half that holds the last of its parents.
 BEFORE_IDENTITY = ("+int_identity", "+int_identity_evidence", "+int_blocked_value")
-BUILD_OPTIONS = ("--indirect-selection", "cautious", "--exclude-resource-type", "unit_test")
+BUILD_OPTIONS = ("--indirect-selection", "buildable", "--exclude-resource-type", "unit_test")
 BUILD_BEFORE_IDENTITY = ("build", "--select", *BEFORE_IDENTITY, *BUILD_OPTIONS)
 BUILD_AFTER_IDENTITY = ("build", "--exclude", *BEFORE_IDENTITY, *BUILD_OPTIONS)
 

@@ -1,0 +1,114 @@
+"""Dagster's view of the platform, and one night run by it.
+
+Definitions read the environment when they are imported, so each test asks a process of its own.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines.ingest.contracts import load_contracts
+from pipelines.settings import PipelineSettings
+from pipelines.status import platform_status
+from segment_engine.runtime.published import read_pointer
+from tests.conftest import MORNING
+
+DESCRIBE = """
+import json
+from pipelines.definitions import defs
+graph = defs.get_repository_def().asset_graph
+schedule = defs.get_schedule_def("nightly_at_0030")
+nodes = [graph.get(key) for key in graph.get_all_asset_keys() if graph.get(key).is_materializable]
+print(json.dumps({
+    "assets": ["/".join(node.key.path) for node in nodes],
+    "silent": [str(node.key) for node in nodes if not node.description],
+    "unowned": [str(node.key) for node in nodes if not node.owners],
+    "unpartitioned": [str(node.key) for node in nodes if not node.is_partitioned],
+    "above_publish": ["/".join(key.path) for node in nodes if node.key.path == ["published", "marts"]
+                      for key in node.parent_keys],
+    "cron": schedule.cron_schedule,
+    "zone": schedule.execution_timezone,
+    "status": schedule.default_status.value,
+    "sensors": [sensor.name for sensor in defs.sensors],
+}))
+"""
+
+RUN = """
+import json, os
+import dagster as dg
+from pipelines.definitions import defs
+from pipelines.warehouse.dbt import target_path
+from pipelines.settings import PipelineSettings
+job = defs.get_job_def("nightly")
+with dg.DagsterInstance.ephemeral() as instance:
+    result = job.execute_in_process(instance=instance, partition_key=os.environ["DAY"], raise_on_error=False)
+    rows = {"/".join(event.asset_key.path): {key: value.value for key, value in event.materialization.metadata.items()
+            if key in ("dagster/row_count", "rows_quarantined")} for event in result.get_asset_materialization_events()}
+    checks = {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
+manifest = json.loads((target_path(PipelineSettings()) / "manifest.json").read_text())
+tests = [node["name"] for node in manifest["nodes"].values() if node["resource_type"] == "test"]
+print(json.dumps({"success": result.success, "rows": rows, "checks": checks, "tests": tests}))
+"""
+
+
+def ask(script: str, data_dir: Path, **environment: str) -> dict[str, object]:
+    answer = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script],
+        env=os.environ | {"CDP_DATA_DIR": str(data_dir), "DAGSTER_DISABLE_TELEMETRY": "1", **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    facts: dict[str, object] = json.loads(answer.stdout.strip().splitlines()[-1])
+    return facts
+
+
+@pytest.fixture(scope="module")
+def described(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    return ask(DESCRIBE, tmp_path_factory.mktemp("definitions"))
+
+
+def test_every_raw_table_is_an_asset(described: dict[str, object]) -> None:
+    raw = {f"raw/{contract.source}__{contract.table}" for contract in load_contracts().values()}
+
+    assert raw <= set(described["assets"])  # type: ignore[call-overload]
+
+
+def test_every_asset_is_described_owned_and_partitioned_by_business_day(described: dict[str, object]) -> None:
+    assert (described["silent"], described["unowned"], described["unpartitioned"]) == ([], [], [])
+
+
+def test_publishing_waits_for_every_mart(described: dict[str, object]) -> None:
+    marts = {name for name in described["assets"] if name.startswith("marts/")}  # type: ignore[attr-defined]
+
+    assert len(marts) > 30
+    assert marts <= set(described["above_publish"])  # type: ignore[call-overload]
+
+
+def test_the_night_is_scheduled_at_half_past_midnight_in_the_tenants_zone(described: dict[str, object]) -> None:
+    assert (described["cron"], described["zone"], described["status"]) == ("30 0 * * *", "Asia/Shanghai", "RUNNING")
+    assert described["sensors"] == ["report_failed_run"]
+
+
+def test_a_night_run_by_dagster_publishes_what_the_command_line_publishes(
+    sample_landing: Path, night: PipelineSettings, tmp_path: Path
+) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(sample_landing, root)
+
+    run = ask(RUN, root, DAY="2026-11-20")
+
+    settings = PipelineSettings(data_dir=root)
+    assert run["success"], run
+    assert read_pointer(settings.folders).content_hashes == read_pointer(night.folders).content_hashes
+    assert platform_status(settings, now=MORNING.now()).runs[0].status == "succeeded"
+    checks: dict[str, bool] = run["checks"]  # type: ignore[assignment]
+    assert checks["published_version_is_whole"] is True
+    rows: dict[str, dict[str, int]] = run["rows"]  # type: ignore[assignment]
+    assert rows["raw/saas__patients"]["dagster/row_count"] > 0
+    assert rows["raw/saas__patients"]["rows_quarantined"] == 0
