@@ -37,7 +37,7 @@ def serve_demo(settings: PipelineSettings, out: Console, *, api_port: int, dagst
         if not answered:
             out.print("[red]error[/] a service did not start; see the lines above / 服务未能启动")
             return 1
-        out.print(WHAT_TO_TRY.format(api=api_url, dagster=dagster_url), highlight=False)
+        out.print(WHAT_TO_TRY.format(api=api_url, dagster=dagster_url), highlight=False, soft_wrap=True)
         return _wait(processes)
     finally:
         _stop(processes)

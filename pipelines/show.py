@@ -39,7 +39,9 @@ class NightProgress:
     def step_finished(self, name: str, seconds: float, report: StepReport) -> None:
         facts = ", ".join(f"{key} {_number(value)}" for key, value in report.facts.items() if value not in (0, ""))
         self._console.print(
-            f"[green]✓[/] {name:<18}{report.rows:>13,} rows {seconds:>8.1f} s  [dim]{facts}[/]", highlight=False
+            f"[green]✓[/] {name:<18}{report.rows:>13,} rows {seconds:>8.1f} s  [dim]{facts}[/]",
+            highlight=False,
+            soft_wrap=True,
         )
 
     def stop(self) -> None:
