@@ -78,9 +78,9 @@ def name_norm_sql(column: str) -> str:
     stand for "no name" are null. The column must be NFKC-normalised, as raw tables are.
     """
     bare = f"regexp_replace(lower({column}), '{_NAME_REMARKS}|{_NAME_SIGNS}', '', 'g')"
-    placeholders = ", ".join(f"'{name}'" for name in ("", *_NO_NAMES))
+    no_names = ", ".join(f"'{name}'" for name in ("", *_NO_NAMES))
     name = f"regexp_replace({bare}, '{_NAME_COUNTERS}', '')"
-    return f"case when {name} not in ({placeholders}) then {name} end"
+    return f"case when {name} not in ({no_names}) then {name} end"
 
 
 def name_norm(text: str) -> str | None:
