@@ -10,6 +10,7 @@ from typing import Any
 
 import duckdb
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -56,7 +57,7 @@ class SqlShell:
                 names = [column[0] for column in cursor.description or ()]
                 self._print(names, cursor)
         except (NothingPublishedError, duckdb.Error) as error:
-            self._err.print(f"[red]error[/] {error}", highlight=False, markup=not isinstance(error, duckdb.Error))
+            self._err.print(f"[red]error[/] {escape(str(error))}", highlight=False, soft_wrap=True)
             return 3 if isinstance(error, NothingPublishedError) else 1
         return 0
 

@@ -74,7 +74,7 @@ def test_sql_that_fails_says_why_and_exits_with_1(runner: CliRunner, night: Pipe
     answer = runner.invoke(app, ["sql", query], env=of(night))
 
     assert answer.exit_code == 1
-    assert "error" in answer.stderr
+    assert answer.stderr.startswith("error ")
 
 
 def test_sql_before_the_first_night_says_what_to_do(runner: CliRunner, tmp_path: Path) -> None:
