@@ -58,7 +58,7 @@ def ingest(
         if batch.business_day(settings.zone) <= as_of and (wanted is None or batch.source in wanted)
     ]
     with connect_warehouse(settings) as con:
-        ensure_ingest_schema(con)
+        ensure_ingest_schema(con, settings.folders)
         results = ingest_all(con, settings, batches, on_progress=on_batch)
     return StepReport(rows=sum(result.loaded for result in results), facts=_ingest_facts(settings, results))
 

@@ -24,11 +24,12 @@ class SandboxRules:
 class ParseRequest:
     """Parse one file into `staged` (Parquet) and its refused rows into `rejects` (Parquet).
 
-    The staged file has the contract's columns in raw types, then `_bad` BOOLEAN and `_row` BIGINT: the row's place in
-    the file, null unless `numbered` (larger is later).
+    The staged file has the contract's columns in raw types, then `_batch_id` VARCHAR, `_bad` BOOLEAN and `_row` BIGINT:
+    the row's place in the file, null unless `numbered` (larger is later).
     """
 
     contract: Contract
+    batch_id: str
     file: Path
     format: FileFormat
     encoding: Encoding | None

@@ -17,6 +17,9 @@ from pipelines.ingest.readers import Source
 
 UNNUMBERED = "cast(null as bigint)"
 IN_FILE_ORDER = "row_number() over ()"
+# zstd at its lowest level costs no measurable time and writes a third to a fifth of the bytes; disks are slower than
+# processors, and the files of large batches stay.
+PARQUET_OPTIONS = "format parquet, parquet_version v2, compression zstd, compression_level 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +85,13 @@ def typed_rows(request: ParseRequest, source: Source, *, may_hold_nul: bool) -> 
 
 def write_staged(con: duckdb.DuckDBPyConnection, request: ParseRequest, rows: TypedRows, *, row_number: str) -> None:
     """Write the staged Parquet; raises duckdb.Error when the file's structure is broken."""
-    # zstd at its lowest level costs no measurable time and writes a third to a fifth of the bytes; disks are slower
-    # than processors, and what is staged is read once, a moment later.
     values = ", ".join(
         f"v{position} as {quote_identifier(column.name)}" for position, column in enumerate(rows.columns)
     )
     con.execute(
-        f"copy ({rows.steps(row_number=row_number)} select {values}, {rows.is_bad} as _bad, _row from typed_rows)"
-        f" to {quote_literal(str(request.staged))}"
-        " (format parquet, parquet_version v2, compression zstd, compression_level 1)"
+        f"copy ({rows.steps(row_number=row_number)}"
+        f" select {values}, {quote_literal(request.batch_id)} as _batch_id, {rows.is_bad} as _bad, _row from typed_rows)"
+        f" to {quote_literal(str(request.staged))} ({PARQUET_OPTIONS})"
     )
 
 

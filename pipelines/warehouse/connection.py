@@ -12,6 +12,8 @@ from pipelines.ingest.contracts import Contract, load_contracts, raw_table_name,
 from pipelines.ingest.normalise import quote_identifier
 from pipelines.settings import PipelineSettings
 from pipelines.warehouse.ledger import LEDGER_TABLES
+from pipelines.warehouse.segments import SEGMENT_TABLE, beaten, tail, write_raw_view
+from segment_engine.runtime.folders import DataFolders
 
 
 class ContractChanged(Exception):  # noqa: N818 -- says what happened
@@ -36,14 +38,16 @@ def connect_warehouse(settings: PipelineSettings, *, read_only: bool = False) ->
     return con
 
 
-def ensure_ingest_schema(con: DuckDBPyConnection, contracts: Iterable[Contract] | None = None) -> None:
-    """Create the schemas `raw` and `ingest` and their tables; a contract's new columns are added, null in old rows.
+def ensure_ingest_schema(
+    con: DuckDBPyConnection, folders: DataFolders, contracts: Iterable[Contract] | None = None
+) -> None:
+    """Create the ledger, and what keeps and shows every raw table; a contract's new columns are null in old rows.
 
     Raises ContractChanged when a column has another type than before.
     """
-    con.execute("create schema if not exists raw")
-    con.execute("create schema if not exists ingest")
-    for statement in LEDGER_TABLES:
+    for schema in ("ingest", "raw", "raw_tail", "raw_beaten"):
+        con.execute(f"create schema if not exists {schema}")
+    for statement in (*LEDGER_TABLES, SEGMENT_TABLE):
         con.execute(statement)
     existing = _raw_columns(con)
     for contract in load_contracts().values() if contracts is None else contracts:
@@ -51,7 +55,11 @@ def ensure_ingest_schema(con: DuckDBPyConnection, contracts: Iterable[Contract] 
         if table in existing:
             _grow(con, contract, existing[table])
         else:
-            con.execute(f"create table raw.{quote_identifier(table)} ({_column_list(contract)})")
+            key = ", ".join(f"{quote_identifier(name)} {raw_type(contract.column(name))}" for name in contract.key)
+            con.execute(f"create table {tail(contract)} ({_column_list(contract)})")
+            con.execute(f"create table {beaten(contract)} ({key}, _batch_id varchar not null)")
+        # Always, since the data directory may have moved.
+        write_raw_view(con, folders, contract)
 
 
 def _raw_columns(con: DuckDBPyConnection) -> dict[str, dict[str, str]]:
@@ -60,7 +68,7 @@ def _raw_columns(con: DuckDBPyConnection) -> dict[str, dict[str, str]]:
         """
         select table_name, column_name, lower(data_type)
         from duckdb_columns()
-        where database_name = current_database() and schema_name = 'raw'
+        where database_name = current_database() and schema_name = 'raw_tail'
         """
     ).fetchall()
     for table, column, data_type in rows:
@@ -83,7 +91,7 @@ def _grow(con: DuckDBPyConnection, contract: Contract, existing: dict[str, str])
     con.execute("begin")
     for column in new:
         con.execute(
-            f"alter table raw.{quote_identifier(table)} add column {quote_identifier(column.name)} {raw_type(column)}"
+            f"alter table {tail(contract)} add column {quote_identifier(column.name)} {raw_type(column)}"
         )
     con.execute("commit")
 

@@ -23,6 +23,7 @@ from pipelines.warehouse.ledger import Known, LedgerEntry, known_batches, says_a
 from pipelines.warehouse.parser import Parser, ParserProcess
 from pipelines.warehouse.prepare import PreparedBatch, number_rows, prepare_batch
 from pipelines.warehouse.quarantine_files import RejectedFile, write_quarantine, write_rejections
+from pipelines.warehouse.segments import compact, remove_orphans
 from pipelines.warehouse.winners import StagedBatch, has_repeated_keys, load_rows
 
 
@@ -60,6 +61,7 @@ def ingest_all(
     While one batch is loaded the next is parsed.
     """
     shutil.rmtree(settings.folders.staged, ignore_errors=True)
+    remove_orphans(con, settings.folders)
     known = known_batches(con)
     results: list[BatchResult] = []
     with _parsing_ahead(settings, [batch for batch in batches if _is_new(batch, known)]) as (parser, parsed):
@@ -68,6 +70,8 @@ def ingest_all(
             results.append(_finish(con, settings, batch, known.get(batch.identity), prepared, parser))
             if on_progress is not None:
                 on_progress(results[-1])
+    for table in {(result.source, result.table) for result in results if result.status == "loaded"}:
+        compact(con, settings.folders, load_contracts()[table])
     return results
 
 
@@ -187,7 +191,7 @@ def _load(
         ),
     )
     with _transaction(con):
-        superseded = load_rows(con, staged, repeated_keys=repeated)
+        superseded = load_rows(con, settings.folders, staged, repeated_keys=repeated)
         write_entry(con, replace(entry, superseded_rows=superseded))
         write_rejections(con, contract, batch.batch_id, rejected)
     return BatchResult(

@@ -102,6 +102,7 @@ def _parse(
 ) -> ParsedFile:
     request = ParseRequest(
         contract=load_contracts()[batch.source, batch.table],
+        batch_id=batch.batch_id,
         file=(batch.folder / entry.name).resolve(),
         format=entry.format,
         encoding=entry.encoding,

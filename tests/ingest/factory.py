@@ -110,6 +110,7 @@ def request_for(folder: Path, file: Path, form: FileFormat, contract: Contract, 
     staged.mkdir(exist_ok=True)
     defaults: dict[str, Any] = {
         "contract": contract,
+        "batch_id": "20261120-01",
         "file": file,
         "format": form,
         "encoding": None,

@@ -22,7 +22,7 @@ def settings(tmp_path: Path) -> PipelineSettings:
 def con(settings: PipelineSettings) -> Iterator[DuckDBPyConnection]:
     """An open warehouse with the tables of the two contracts that these tests land."""
     with connect_warehouse(settings) as opened:
-        ensure_ingest_schema(opened, [load_contracts()[PHONES], load_contracts()[EVENTS]])
+        ensure_ingest_schema(opened, settings.folders, [load_contracts()[PHONES], load_contracts()[EVENTS]])
         yield opened
 
 

@@ -20,6 +20,7 @@ KILLED = """
 import importlib, os, signal, sys
 from pathlib import Path
 from pipelines.settings import PipelineSettings
+from pipelines.warehouse import segments
 from pipelines.warehouse.connection import connect_warehouse, ensure_ingest_schema
 from pipelines.warehouse.landing import discover
 from pipelines.warehouse.load import ingest_all
@@ -39,9 +40,10 @@ def deadly(*arguments, **options):
     return result
 
 setattr(owner, name, deadly)
+segments.SEGMENT_ROWS = 30
 settings = PipelineSettings(data_dir=Path(root))
 with connect_warehouse(settings) as con:
-    ensure_ingest_schema(con)
+    ensure_ingest_schema(con, settings.folders)
     ingest_all(con, settings, discover(settings.folders))
 """
 LOAD = "pipelines.warehouse.load"
@@ -70,7 +72,7 @@ def content_after_a_run(root: Path):
     settings = PipelineSettings(data_dir=root)
     tables = ["ingest.batch", "ingest.rejection", "raw.saas__patient_phones", "raw.mini_program__events"]
     with connect_warehouse(settings) as con:
-        ensure_ingest_schema(con, [load_contracts()[PHONES], load_contracts()[EVENTS]])
+        ensure_ingest_schema(con, settings.folders, [load_contracts()[PHONES], load_contracts()[EVENTS]])
         ingest_all(con, settings, discover(settings.folders))
         content = [con.execute(f"from {table} order by all").fetchall() for table in tables]
     files = [file for folder in ("quarantine", "build/staged") for file in (root / folder).rglob("*") if file.is_file()]
@@ -84,7 +86,9 @@ def content_after_a_run(root: Path):
         (LOAD, "write_quarantine", "after", 2),
         (LOAD, "write_rejections", "after", 4),
         (LOAD, "_finish", "after", 2),
-        ("pipelines.warehouse.winners", "_insert", "before", 3),
+        ("pipelines.warehouse.winners", "_insert", "before", 1),
+        ("pipelines.warehouse.segments", "_move_durably", "after", 1),
+        ("pipelines.warehouse.segments", "write_raw_view", "before", 1),
         ("pipelines.warehouse.winners", "_note_beaten_rows", "before", 1),
     ],
 )

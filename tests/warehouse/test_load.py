@@ -324,9 +324,9 @@ def test_a_failing_transaction_leaves_nothing_half_done(settings, con, parser, m
 
 
 def test_a_contract_that_grew_gives_old_rows_a_null(settings, con, parser):
-    con.execute("alter table raw.saas__patient_phones drop column is_deleted")
+    con.execute("alter table raw_tail.saas__patient_phones drop column is_deleted")
 
-    ensure_ingest_schema(con)
+    ensure_ingest_schema(con, settings.folders)
 
     land(settings, PHONES, TWO, rows=2)
     ingest_batch(con, settings, landed(settings), parser=parser)
@@ -335,9 +335,9 @@ def test_a_contract_that_grew_gives_old_rows_a_null(settings, con, parser):
 
 def test_the_warehouse_answers_in_the_tenants_zone_and_keeps_what_was_committed(settings):
     with connect_warehouse(settings) as con:
-        ensure_ingest_schema(con)
+        ensure_ingest_schema(con, settings.folders)
         assert con.execute("select current_setting('TimeZone')").fetchone() == ("Asia/Shanghai",)
-        assert con.execute("select count(*) from duckdb_tables() where schema_name = 'raw'").fetchone() == (41,)
+        assert con.execute("select count(*) from duckdb_views() where schema_name = 'raw'").fetchone() == (41,)
 
     with connect_warehouse(settings, read_only=True) as con:
         assert con.execute("select count(*) from ingest.batch").fetchone() == (0,)
