@@ -1,9 +1,12 @@
-{# 13812345678 → 138****5678, a number with country code likewise; a shorter number shows its last two digits. #}
+{# 13812345678 → 138****5678, a number with country code likewise. Whatever else stands where a phone is expected (two
+   numbers, a remark, a landline) shows at most its last two characters: how much of a text gives a person away depends
+   on its form, not on its length. The text of `masked_value_sql` in pipelines/identity/keys.py. #}
 {% macro mask_phone(expression) -%}
 case
-    when length({{ expression }}) >= 11
+    when regexp_full_match({{ expression }}, '[+]?[0-9]{11,15}')
         then left({{ expression }}, length({{ expression }}) - 8) || '****' || right({{ expression }}, 4)
-    when {{ expression }} is not null then '****' || right({{ expression }}, 2)
+    when length({{ expression }}) >= 7 then '****' || right({{ expression }}, 2)
+    when {{ expression }} is not null then '****'
 end
 {%- endmacro %}
 

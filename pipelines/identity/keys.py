@@ -92,10 +92,19 @@ def name_norm(text: str) -> str | None:
 
 def masked_sql(value_type: str, value: str) -> str:
     """SQL expression: `value` as people may see it beside its type; a binding names a record and stays as it is."""
+    return f"case when {value_type} = 'binding' then {value} else {masked_value_sql(value)} end"
+
+
+def masked_value_sql(value: str) -> str:
+    """SQL expression: a phone number without its middle; of any other text at most the last two characters.
+
+    `+8613812345678` → `+86138****5678`; a unionid, two numbers in one field or a remark → `****` and two characters.
+    """
     return f"""case
-    when {value_type} = 'binding' then {value}
-    when length({value}) >= 11 then left({value}, length({value}) - 8) || '****' || right({value}, 4)
-    else '****' || right({value}, 2)
+    when regexp_full_match({value}, '[+]?[0-9]{{11,15}}')
+        then left({value}, length({value}) - 8) || '****' || right({value}, 4)
+    when length({value}) >= 7 then '****' || right({value}, 2)
+    when {value} is not null then '****'
 end"""
 
 

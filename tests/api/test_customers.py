@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from api.main import create_app
 from api.settings import ApiSettings
 from pipelines.settings import PipelineSettings
+from segment_engine.runtime.published import read_pointer
 
 
 @pytest.fixture
@@ -52,6 +53,17 @@ def test_phones_are_masked(client: TestClient) -> None:
 
     assert phones
     assert all(re.search(r"\*{4}", str(phone)) for phone in phones)
+
+
+def test_phones_that_are_no_numbers_show_two_characters_at_most(own_copy: PipelineSettings) -> None:
+    written = ["13812340001/13912340002", "手机13812340001妈妈", "0755-26543210", "1381234", "妈妈"]
+    with duckdb.connect(str(own_copy.folders.published / read_pointer(own_copy.folders).file)) as con:
+        con.execute("update marts.dim_customer set phone = ($1::varchar[])[1 + customer_key % len($1)]", [written])
+
+    with TestClient(create_app(ApiSettings(data_dir=own_copy.data_dir))) as client:
+        phones = {customer["phone"] for customer in walk(client, limit=200)}
+
+    assert phones == {"****02", "****妈妈", "****10", "****34", "****"}
 
 
 def test_channel_keeps_only_customers_known_through_it(client: TestClient) -> None:

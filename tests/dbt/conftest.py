@@ -13,6 +13,17 @@ from tests.dbt.runner import Outcome, run_dbt
 
 FIRST_NIGHT = date(2026, 11, 20)
 PERSONAL_PHONE = "13912345678"
+# What people write where a phone is asked for, kept as it is when no number can be read from it.
+PHONES_AS_WRITTEN = (
+    "13812340001/13912340002",
+    "手机13812340001妈妈",
+    "138 1234 0001 或 139 1234 0002",
+    "138-1234-0001转妈妈139-1234-0002",
+    "１３８１２３４０００１／１３９１２３４０００２",
+    "0755-26543210/0755-26543211",
+    "2654321",
+    "王小明",
+)
 
 # The filler of required text is `x`, so rows without ids of their own all belong together.
 EVERYWHERE = {
@@ -24,7 +35,7 @@ EVERYWHERE = {
         "lead:leads:x",
     ],
     1: ["patient:saas:P1"],
-    2: ["lead:leads:L2"],
+    2: ["lead:leads:L2", *(f"lead:leads:W{number}" for number in range(len(PHONES_AS_WRITTEN)))],
 }
 
 
@@ -46,6 +57,9 @@ def first_world() -> dict[str, list[dict[str, Any]]]:
     rows["saas__staff"][0]["phone"] = "13812340002"
     rows["saas__patients"].append({"patient_id": "P1", "name": "唐三", "city": "杭州"})
     rows["leads__leads"].append({"lead_id": "L2", "name": "李四"})
+    for number, phone in enumerate(PHONES_AS_WRITTEN):
+        rows["leads__leads"].append({"lead_id": f"W{number}", "phone": phone})
+        rows["saas__staff"].append({"staff_id": f"W{number}", "phone": phone})
     return rows
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from tests.dbt.conftest import FIRST_NIGHT, PERSONAL_PHONE
+from tests.dbt.conftest import FIRST_NIGHT, PERSONAL_PHONE, PHONES_AS_WRITTEN
 from tests.dbt.runner import Outcome, manifest, run_dbt
 
 FILTER_TYPES = {
@@ -76,10 +76,21 @@ def test_analysts_never_see_a_personal_value(published: duckdb.DuckDBPyConnectio
         (name, str(row))
         for (name,) in names
         for row in published.execute(f'select * from "{name}"').fetchall()
-        if PERSONAL_PHONE in str(row) or "秘密" in str(row)
+        if any(secret in str(row) for secret in (PERSONAL_PHONE, "秘密", *PHONES_AS_WRITTEN))
     ]
 
     assert leaks == []
+
+
+@pytest.mark.parametrize("table", ["fct_lead", "dim_staff"])
+def test_a_phone_that_is_no_number_shows_two_characters_at_most(published: duckdb.DuckDBPyConnection, table: str):
+    key = {"fct_lead": "lead_id", "dim_staff": "staff_id"}[table]
+
+    masks = published.execute(f"select phone from {table} where {key} like 'W_' order by {key}").fetchall()
+
+    assert [mask for (mask,) in masks] == [
+        "****02", "****妈妈", "****02", "****02", "****０２", "****11", "****21", "****",
+    ]  # fmt: skip
 
 
 def test_profile_holds_the_person_of_all_channels_once(published: duckdb.DuckDBPyConnection):

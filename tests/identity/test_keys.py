@@ -114,8 +114,10 @@ def test_name_has_one_form_in_sql_and_python(text: str, name: str | None):
     ("value_type", "value", "masked"),
     [
         ("phone", "+8613812345678", "+86138****5678"),
-        ("unionid", "oABCDEF123456", "oABCD****3456"),
-        ("wechat", "abc", "****bc"),
+        ("phone", "+6512345678", "****78"),
+        ("phone", "13812340001/13912340002", "****02"),
+        ("unionid", "oABCDEF123456", "****56"),
+        ("unionid", "abc", "****"),
         ("binding", "patient:saas:P1", "patient:saas:P1"),
     ],
 )
