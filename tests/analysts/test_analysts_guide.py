@@ -37,6 +37,26 @@ def test_question_runs_as_it_stands(session: duckdb.DuckDBPyConnection, question
     assert rows or question.may_be_empty
 
 
+def test_a_customer_seen_exactly_180_days_ago_is_asleep_and_one_seen_later_is_not() -> None:
+    (asleep,) = (question for question in questions() if question.title.startswith("2. "))
+    with duckdb.connect() as con:
+        con.execute("create schema meta")
+        con.execute("create table meta.publication as select date '2026-11-20' as as_of")
+        con.execute(
+            """
+            create table dim_customer as
+            select
+                days_ago as customer_key, '唐*' as name, '一店' as clinic_name, 0 as new_money_paid_fen,
+                timestamp '2026-11-20 23:59:59' - to_days(days_ago) as last_visit_at, null as next_appointment_at
+            from (values (179), (180), (181)) as visits (days_ago)
+            """
+        )
+
+        customers = con.execute(asleep.sql).fetchall()
+
+    assert [customer[0] for customer in customers] == [180, 181]
+
+
 def test_the_table_map_names_every_published_mart_and_no_other(session: duckdb.DuckDBPyConnection) -> None:
     published = session.execute(
         """
