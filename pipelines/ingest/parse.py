@@ -26,8 +26,6 @@ from pipelines.ingest.sandbox import Sandboxes, open_sandbox
 from pipelines.ingest.spelling import Spelling, csv_spelling
 from pipelines.ingest.staging import IN_FILE_ORDER, UNNUMBERED, TypedRows, staged_counts, typed_rows, write_staged
 
-# A file this small is read by one thread anyway, so its rows come numbered for free.
-ALWAYS_NUMBERED_BYTES = 8 << 20
 SHOWN_ERROR_CHARACTERS = 200
 
 
@@ -91,7 +89,7 @@ def _parse_text(request: ParseRequest, sandboxes: Sandboxes) -> ParseReply:
     return _reply(
         counts,
         unknown=_source(request, text.file).unknown,
-        numbered=_is_numbered(request, text.file),
+        numbered=_is_numbered(request),
         guessed=text.encoding if request.encoding is None and text.encoding != "utf-8" else None,
     )
 
@@ -107,7 +105,7 @@ def _reply(
 
 def _read_fast(request: ParseRequest, text: Path, sandboxes: Sandboxes) -> tuple[int, int] | None:
     """Stage the file; good and bad rows, or None when its structure is broken somewhere."""
-    numbered = _is_numbered(request, text)
+    numbered = _is_numbered(request)
     try:
         with sandboxes.shared(request, threads=1 if numbered else request.threads) as con:
             write_staged(con, request, _rows(request, text), row_number=IN_FILE_ORDER if numbered else UNNUMBERED)
@@ -162,8 +160,9 @@ def _as_utf8(request: ParseRequest, encoding: Encoding) -> _Text:
     return _Text(copy, encoding)
 
 
-def _is_numbered(request: ParseRequest, text: Path) -> bool:
-    return request.numbered or text.stat().st_size <= ALWAYS_NUMBERED_BYTES
+def _is_numbered(request: ParseRequest) -> bool:
+    # One thread reads the rows in their order, so they come numbered for free.
+    return request.numbered or request.threads == 1
 
 
 def _in_short(error: Exception) -> str:
