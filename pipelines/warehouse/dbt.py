@@ -4,7 +4,6 @@ What the models mean lives in `dbt_project/`; Dagster runs the same project thro
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -65,9 +64,9 @@ def run_dbt(
             info = event.data.node_info
             on_node(NodeResult(info.node_name, info.resource_type, info.node_status, "", 0, event.data.execution_time))
 
-    with dbt_environment(settings):
+    with dbt_environment(settings, as_of):
         try:
-            outcome = dbtRunner(callbacks=[listen]).invoke([*arguments, *common_arguments(settings, as_of)])
+            outcome = dbtRunner(callbacks=[listen]).invoke([*arguments, *common_arguments(settings)])
         finally:
             # The adapter keeps its files open for a next command; the steps after this one need them.
             DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
@@ -80,7 +79,7 @@ def run_dbt(
     return results
 
 
-def common_arguments(settings: PipelineSettings, as_of: date) -> list[str]:
+def common_arguments(settings: PipelineSettings) -> list[str]:
     """The options that every dbt command of ours takes; global ones included, so that dbt stays quiet."""
     return [
         "--project-dir", str(PROJECT_DIR),
@@ -89,7 +88,6 @@ def common_arguments(settings: PipelineSettings, as_of: date) -> list[str]:
         "--log-path", str(settings.folders.build.resolve() / "dbt_logs"),
         "--log-level", "none",
         "--no-print",
-        "--vars", json.dumps({"as_of": as_of.isoformat()}),
     ]  # fmt: skip
 
 
@@ -99,9 +97,12 @@ def target_path(settings: PipelineSettings) -> Path:
 
 
 @contextmanager
-def dbt_environment(settings: PipelineSettings) -> Iterator[None]:
-    """The environment variables that `profiles.yml` reads, set for the time of one command."""
-    ours = dbt_variables(settings)
+def dbt_environment(settings: PipelineSettings, as_of: date) -> Iterator[None]:
+    """The environment variables that the project reads, set for as long as its commands run.
+
+    The business day is one of them because dbt parses the whole project anew when `--vars` differ from last night's.
+    """
+    ours = dbt_variables(settings) | {"CDP_AS_OF": as_of.isoformat()}
     before = {name: os.environ.get(name) for name in ours}
     os.environ.update(ours)
     try:
