@@ -18,7 +18,7 @@ from pipelines.ingest.contracts import load_contracts
 from pipelines.settings import PipelineSettings
 from pipelines.warehouse.catalog import catalog_json
 from pipelines.warehouse.connection import connect_warehouse, ensure_ingest_schema
-from pipelines.warehouse.dbt import BUILD_AFTER_IDENTITY, BUILD_BEFORE_IDENTITY, NodeResult, project_digest, run_dbt
+from pipelines.warehouse.dbt import BUILD_AFTER_IDENTITY, BUILD_BEFORE_IDENTITY, DbtSession, NodeResult, project_digest
 from pipelines.warehouse.landing import discover, unsealed
 from pipelines.warehouse.load import BatchResult, ingest_all
 from pipelines.warehouse.publish import Publication, publish_marts, remove_old_versions
@@ -64,12 +64,12 @@ def ingest(
 
 
 def prepare_identity(
-    settings: PipelineSettings, as_of: date, *, on_node: Callable[[NodeResult], None] | None = None
+    settings: PipelineSettings, dbt: DbtSession, *, on_node: Callable[[NodeResult], None] | None = None
 ) -> StepReport:
     """Build staging and identity's input relations with dbt."""
     with connect_warehouse(settings) as con:
         con.execute("create schema if not exists identity")
-    results = run_dbt(settings, BUILD_BEFORE_IDENTITY, as_of=as_of, on_node=on_node)
+    results = dbt.run(BUILD_BEFORE_IDENTITY, on_node=on_node)
     with connect_warehouse(settings) as con:
         rows = _one(con, "select count(*) from intermediate.int_identity")
     return StepReport(rows=rows, facts={"models": len(results)})
@@ -92,11 +92,15 @@ def resolve_identity(settings: PipelineSettings, as_of: date) -> StepReport:
 
 
 def build_marts(
-    settings: PipelineSettings, as_of: date, *, on_node: Callable[[NodeResult], None] | None = None
+    settings: PipelineSettings,
+    as_of: date,
+    dbt: DbtSession,
+    *,
+    on_node: Callable[[NodeResult], None] | None = None,
 ) -> StepReport:
     """Build and test everything behind identity; a failing test raises DbtFailedError and nothing is published."""
     mark_unchecked(settings)
-    results = run_dbt(settings, BUILD_AFTER_IDENTITY, as_of=as_of, on_node=on_node)
+    results = dbt.run(BUILD_AFTER_IDENTITY, on_node=on_node)
     mark_checked(settings, as_of)
     kinds = Counter(result.resource_type for result in results)
     warned = [result for result in results if result.status == "warn"]

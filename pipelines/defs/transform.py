@@ -1,6 +1,5 @@
 """dbt assets: what identity reads, and everything behind identity with its tests as asset checks."""
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,7 +9,7 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtC
 from pipelines.defs.partitions import BUSINESS_DAYS, SINGLE_RUN
 from pipelines.defs.resources import OWNERS, POOL, Platform, business_day, dbt_project
 from pipelines.steps import mark_checked, mark_unchecked
-from pipelines.warehouse.dbt import BEFORE_IDENTITY, BUILD_OPTIONS
+from pipelines.warehouse.dbt import BEFORE_IDENTITY, BUILD_OPTIONS, dbt_environment
 
 PROJECT = dbt_project()
 
@@ -48,8 +47,8 @@ TRANSLATOR = Translator(
 )
 def identity_inputs(context: dg.AssetExecutionContext, dbt: DbtCliResource, platform: Platform) -> Iterator[Any]:
     """Staging and identity's input relations."""
-    with platform.writing("identity inputs"):
-        yield from dbt.cli(["build", *BUILD_OPTIONS, *_variables(context)], context=context).stream()
+    with platform.writing("identity inputs") as settings, dbt_environment(settings, business_day(context)):
+        yield from dbt.cli(["build", *BUILD_OPTIONS], context=context).stream()
 
 
 @dbt_assets(
@@ -64,11 +63,7 @@ def identity_inputs(context: dg.AssetExecutionContext, dbt: DbtCliResource, plat
 )
 def marts_and_checks(context: dg.AssetExecutionContext, dbt: DbtCliResource, platform: Platform) -> Iterator[Any]:
     """Marts, analyst views and their tests; a failing test fails the step, so nothing is published."""
-    with platform.writing("marts") as settings:
+    with platform.writing("marts") as settings, dbt_environment(settings, business_day(context)):
         mark_unchecked(settings)
-        yield from dbt.cli(["build", *BUILD_OPTIONS, *_variables(context)], context=context).stream()
+        yield from dbt.cli(["build", *BUILD_OPTIONS], context=context).stream()
         mark_checked(settings, business_day(context))
-
-
-def _variables(context: dg.AssetExecutionContext) -> list[str]:
-    return ["--vars", json.dumps({"as_of": business_day(context).isoformat()})]
