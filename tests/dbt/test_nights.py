@@ -1,7 +1,7 @@
 """What one night leaves for the next: history, events, aliases; and what a night refuses."""
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -65,6 +65,28 @@ def test_same_night_again_leaves_the_same_history_and_events(folder: Path, secon
 
     assert _history(folder) == second_night
     assert _events(folder) == events
+
+
+def test_events_of_a_night_that_failed_after_identity_follow_with_the_next(data_dir: Path, tmp_path: Path):
+    copytree(data_dir, tmp_path / "data")
+    nights = [FIRST_NIGHT, FIRST_NIGHT + timedelta(days=1), FIRST_NIGHT + timedelta(days=2)]
+
+    def next_night(events: list[tuple[date, int, str]]) -> list[tuple[Any, ...]]:
+        """Identity has these events when the marts of the newest of their nights are built."""
+        rows = [{"night": night, "seq": seq, "event": event} for night, seq, event in events]
+        write_state(
+            tmp_path / "data" / "build" / "warehouse.duckdb", {**assignments(EVERYWHERE), "identity.event": rows}
+        )
+        outcome = run_dbt(tmp_path / "data", "build", "--select", "identity_event", "identity_events_equal_the_source",
+                          as_of=max(events)[0])  # fmt: skip
+        assert outcome.with_status("error", "fail") == set()
+        return _events(tmp_path / "data")
+
+    first = [(nights[0], 1, "LINKED")]
+    assert next_night(first) == first
+    # The first night is resolved again, and its marts fail; the second stops right after identity.
+    mended = [(nights[0], 1, "RETURNED"), (nights[1], 1, "MOVED"), (nights[2], 1, "VANISHED")]
+    assert next_night(mended) == mended
 
 
 def test_rerun_with_the_old_input_takes_the_night_back(folder: Path, second_night: list[tuple[Any, ...]]):

@@ -2,7 +2,7 @@
     materialized='incremental',
     incremental_strategy='append',
     on_schema_change='fail',
-    pre_hook="{{ forget_nights_from_as_of('night') }}"
+    pre_hook="{{ forget_newest_nights('night') }}"
 ) }}
 select
     night::date as night,
@@ -17,5 +17,6 @@ select
     override_id::varchar as override_id
 from {{ source('identity', 'event') }}
 {% if is_incremental() %}
-where night::date >= {{ as_of() }}
+-- Identity commits before the marts are built: every night that is not here yet is due, not tonight's alone.
+where night::date > coalesce((select max(night) from {{ this }}), date '-infinity')
 {% endif %}

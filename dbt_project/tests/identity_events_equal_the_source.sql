@@ -1,0 +1,23 @@
+-- Night by night the published log has as many events as identity's own.
+with
+published as (
+    select
+        night,
+        count(*) as events
+    from {{ ref('identity_event') }}
+    group by night
+),
+kept as (
+    select
+        night,
+        count(*) as events
+    from {{ source('identity', 'event') }}
+    group by night
+)
+select
+    night,
+    published.events as published_events,
+    kept.events as kept_events
+from published
+full join kept using (night)
+where published.events is distinct from kept.events
