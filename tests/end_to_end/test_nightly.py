@@ -70,7 +70,7 @@ def test_a_failed_check_keeps_the_last_good_version_and_says_why(own_copy: Pipel
     before = read_pointer(own_copy.folders)
     with duckdb.connect(str(own_copy.folders.warehouse)) as con:
         # What no night of ours would do: a second clinic of the same id, past the ledger.
-        con.execute("insert into raw.saas__clinics select * from raw.saas__clinics limit 1")
+        con.execute("insert into raw_tail.saas__clinics select * from raw_tail.saas__clinics limit 1")
 
     with pytest.raises(DbtFailedError):
         run_night(own_copy, as_of=END_ON, clock=MORNING, force=True)
