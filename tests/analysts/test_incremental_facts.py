@@ -25,8 +25,16 @@ def contents(settings: PipelineSettings) -> dict[str, tuple[int, int]]:
         con.execute(f"attach '{settings.folders.marts}' as serving (read_only)")
         return {
             fact: con.execute(f"select count(*), sum(hash(f)::hugeint) from serving.marts.{fact} as f").fetchall()[0]
-            for fact in GROWING
+            for fact in (*GROWING, "identity_event")
         }
+
+
+def change_marts(settings: PipelineSettings, *statements: str) -> None:
+    with duckdb.connect() as con:
+        con.execute(f"attach '{settings.folders.marts}' as serving")
+        con.execute("use serving.marts")
+        for statement in statements:
+            con.execute(statement)
 
 
 def change_warehouse(settings: PipelineSettings, *statements: str) -> None:
@@ -37,7 +45,7 @@ def change_warehouse(settings: PipelineSettings, *statements: str) -> None:
 
 
 def build(settings: PipelineSettings, *options: str) -> None:
-    run_dbt(settings, ["run", "--select", *GROWING, *options], as_of=END_ON)
+    run_dbt(settings, ["run", "--select", *GROWING, "identity_event", *options], as_of=END_ON)
 
 
 def another_night() -> list[str]:
@@ -48,11 +56,11 @@ def another_night() -> list[str]:
     ]
     for table, key, owner in (source for sources in GROWING.values() for source in sources):
         statements += [
-            f"update raw.{table} set _batch_id = 'again' where hash({key}) % 50 = 1",
-            f"update raw.{table} set _batch_id = 'moved', {owner} = 'unknown' where hash({key}) % 50 = 2",
-            f"""insert into raw.{table}
+            f"update raw_tail.{table} set _batch_id = 'again' where hash({key}) % 50 = 1",
+            f"update raw_tail.{table} set _batch_id = 'moved', {owner} = 'unknown' where hash({key}) % 50 = 2",
+            f"""insert into raw_tail.{table}
                 select * replace ({key} || '-late' as {key}, 'late' as _batch_id)
-                from raw.{table} where hash({key}) % 30 = 3""",
+                from raw_tail.{table} where hash({key}) % 30 = 3""",
         ]
     return statements
 
@@ -82,9 +90,9 @@ def test_a_failed_night_leaves_the_fact_as_it_was(own_copy: PipelineSettings) ->
     change_warehouse(
         own_copy,
         "update identity.assignment set customer_key = customer_key + 100000 where hash(key) % 10 = 0",
-        """insert into raw.operational__points_entries
+        """insert into raw_tail.operational__points_entries
            select * replace ('broken' as entry_id, null as booked_at, 'broken' as _batch_id)
-           from raw.operational__points_entries
+           from raw_tail.operational__points_entries
            semi join (
                select substr(key, length('patient:saas:') + 1) as patient_id
                from identity.assignment where present and starts_with(key, 'patient:')
@@ -96,3 +104,25 @@ def test_a_failed_night_leaves_the_fact_as_it_was(own_copy: PipelineSettings) ->
         build(own_copy)
 
     assert contents(own_copy)["fct_points_entry"] == before["fct_points_entry"]
+
+
+def test_a_fact_whose_columns_changed_is_rebuilt_as_it_was(own_copy: PipelineSettings) -> None:
+    before = contents(own_copy)
+    change_marts(
+        own_copy,
+        "drop view serving.analyst.fct_lead_event",
+        "drop view serving.analyst.identity_event",
+        "alter table fct_mini_program_event drop column page",
+        "alter table fct_official_account_event alter identity_id type hugeint",
+        "alter table fct_points_entry add column gone_since varchar",
+        "alter table fct_lead_event drop column content",
+        "alter table identity_event drop column override_id",
+    )
+
+    build(own_copy)
+    rebuilt = contents(own_copy)
+    change_warehouse(own_copy, *another_night())
+    build(own_copy)
+
+    assert rebuilt == before
+    assert contents(own_copy)["fct_points_entry"] != before["fct_points_entry"]
