@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from shutil import copyfile
 from unittest import mock
 
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
@@ -49,6 +50,16 @@ def run_dbt(data_dir: Path, *arguments: str, as_of: date) -> Outcome:
         raise outcome.exception
     results = outcome.result.results  # type: ignore[union-attr]
     return Outcome({result.node.name: str(result.status) for result in results})
+
+
+def publish(data_dir: Path, version: str) -> Path:
+    """Serve what is built, as the publish step does: a copy under a name of its own, and the pointer to it."""
+    folder = data_dir / "published"
+    folder.mkdir(exist_ok=True)
+    file = folder / f"marts-{version}.duckdb"
+    copyfile(data_dir / "build" / "serving.duckdb", file)
+    (folder / "CURRENT").write_text(json.dumps({"version": version, "file": file.name}), "utf-8")
+    return file
 
 
 def manifest(data_dir: Path) -> dict[str, object]:

@@ -17,7 +17,7 @@ MODELS = {
     for model in yaml.safe_load(file.read_text("utf-8")).get("models", [])
 }
 FILTER_KEYS = {
-    "category", "label_zh", "label_en", "type", "unit", "options", "options_from", "child", "permission",
+    "category", "label_zh", "label_en", "type", "unit", "options", "options_from", "child", "permission", "as_of",
 }  # fmt: skip
 ACTIVITY_KEYS = {"name", "category", "label_zh", "label_en", "time", "known_at", "metrics", "groups"}
 METRIC_KEYS = {"metric", "field", "label_zh", "label_en"}
@@ -58,6 +58,19 @@ def test_meta_has_known_keys_only(name: str) -> None:
     assert {
         column: set(entry) - FILTER_KEYS for column, entry in filters_of(model).items() if set(entry) - FILTER_KEYS
     } == {}
+
+
+def test_what_is_known_of_today_only_says_so_in_one_way() -> None:
+    marks = {
+        (name, column): entry["as_of"]
+        for name, model in MODELS.items()
+        for column, entry in filters_of(model).items()
+        if "as_of" in entry
+    }
+
+    assert set(marks.values()) == {"current_only"}
+    assert {("fct_stored_value_account", "principal_fen"), ("fct_coupon", "state")} < set(marks)
+    assert {("fct_card_asset", column) for column in ("used_times", "remaining_times", "is_used_up")} < set(marks)
 
 
 @pytest.mark.parametrize("name", MODELS)

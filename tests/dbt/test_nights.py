@@ -11,7 +11,7 @@ import pytest
 
 from tests.dbt.conftest import EVERYWHERE, FIRST_NIGHT, first_world
 from tests.dbt.factory import assignments, loaded_batches, write_raw, write_state
-from tests.dbt.runner import Outcome, run_dbt
+from tests.dbt.runner import Outcome, publish, run_dbt
 
 SECOND_NIGHT = date(2026, 11, 21)
 CUSTOMER_MODELS = ("run", "--select", "intermediate.identity", "intermediate.customer", "marts.customer")
@@ -21,6 +21,7 @@ CUSTOMER_MODELS = ("run", "--select", "intermediate.identity", "intermediate.cus
 def folder(data_dir: Path, first_night: Outcome, tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy = tmp_path_factory.mktemp("nights") / "data"
     copytree(data_dir, copy)
+    publish(copy, "20261120-01")
     return copy
 
 
@@ -103,17 +104,43 @@ def test_rerun_with_the_old_input_takes_the_night_back(folder: Path, second_nigh
     ]
 
 
-def test_attribute_added_later_keeps_the_versions_there_are(folder: Path, second_night: list[tuple[Any, ...]]):
+def test_attribute_added_later_is_unknown_in_the_versions_there_are(folder: Path, second_night: list[tuple[Any, ...]]):
     before = _history(folder)
-    with duckdb.connect() as con:
-        con.execute(f"attach '{folder / 'build' / 'serving.duckdb'}' as serving")
-        con.execute("drop view serving.analyst.customer_attribute_history")
-        con.execute("alter table serving.marts.customer_attribute_history drop column member_level")
+    with duckdb.connect(str(folder / "published" / "marts-20261120-01.duckdb")) as con:
+        con.execute("drop view analyst.customer_attribute_history")
+        con.execute("alter table marts.customer_attribute_history drop column member_level")
 
     run_dbt(folder, "run", "--select", "customer_attribute_history", as_of=SECOND_NIGHT)
 
     assert _history(folder) == before
     assert _rows(folder, "select distinct member_level from serving.marts.customer_attribute_history") == [(None,)]
+
+
+def _night_in(folder: Path, city: str, *, as_of: date) -> None:
+    """A night up to the history, with P1 living in this city."""
+    world = first_world()
+    world["saas__patients"][1]["city"] = city
+    write_raw(folder / "build" / "warehouse.duckdb", world)
+    assert run_dbt(folder, *CUSTOMER_MODELS, as_of=as_of).with_status("error") == set()
+
+
+def test_history_knows_published_nights_only(data_dir: Path, tmp_path: Path):
+    folder = tmp_path / "data"
+    copytree(data_dir, folder)
+    third, fourth = SECOND_NIGHT + timedelta(days=1), SECOND_NIGHT + timedelta(days=2)
+    publish(folder, "20261120-01")
+
+    _night_in(folder, "错误", as_of=SECOND_NIGHT)  # and its checks fail
+    _night_in(folder, "上海", as_of=third)
+    publish(folder, "20261122-01")
+    _night_in(folder, "错误", as_of=third)  # once more, and its checks fail
+    _night_in(folder, "宁波", as_of=fourth)
+
+    assert [row for row in _history(folder) if row[0] == 1] == [
+        (1, FIRST_NIGHT, third, "杭州"),
+        (1, third, fourth, "上海"),
+        (1, fourth, None, "宁波"),
+    ]
 
 
 def test_two_patient_names_in_one_customer_fail_the_night(folder: Path, second_night: list[tuple[Any, ...]]):

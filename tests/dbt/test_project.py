@@ -135,18 +135,15 @@ def test_every_filterable_attribute_says_what_a_filter_needs(models: dict[str, d
     assert broken == []
 
 
-def test_history_keeps_filterable_attributes_that_are_no_totals(models: dict[str, dict[str, Any]]):
-    totals = {
-        "age", "identity_count", "patient_file_count", "visit_count", "appointment_count", "no_show_count",
-        "next_appointment_at", "bill_count", "paid_fen", "new_money_paid_fen", "first_paid_at", "last_paid_at",
-        "last_active_at", "stored_value_total_fen", "stored_value_principal_fen", "stored_value_bonus_fen",
-        "points_balance", "usable_coupon_count",
-    }  # fmt: skip
+def test_history_keeps_every_filterable_attribute_or_meta_says_that_it_does_not(models: dict[str, dict[str, Any]]):
     profile = models["dim_customer"]["columns"]
     history = models["customer_attribute_history"]["columns"]
-    filterable = {name for name, column in profile.items() if "filter" in column["config"]["meta"]}
+    filters = {name: column["config"]["meta"].get("filter") for name, column in profile.items()}
+    current_only = {name for name, described in filters.items() if described and "as_of" in described}
 
-    assert filterable - totals <= set(history)
+    assert current_only == {"age", "appointment_count", "no_show_count", "next_appointment_at", "last_active_at"}
+    assert {name for name, described in filters.items() if described} - current_only <= set(history)
+    assert not current_only & set(history)
     for name in set(history) - {"customer_key", "valid_from", "valid_to"}:
         assert (history[name]["data_type"], history[name]["description"]) == (
             profile[name]["data_type"],
