@@ -18,9 +18,10 @@ PROJECT = REPOSITORY / "dbt_project"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Status of every node of one command by its name."""
+    """Status of every node of one command by its name, and how many rows each test found."""
 
     statuses: dict[str, str]
+    failures: dict[str, int]
 
     def with_status(self, *statuses: str) -> set[str]:
         return {name for name, status in self.statuses.items() if status in statuses}
@@ -49,7 +50,10 @@ def run_dbt(data_dir: Path, *arguments: str, as_of: date) -> Outcome:
     if outcome.exception is not None:
         raise outcome.exception
     results = outcome.result.results  # type: ignore[union-attr]
-    return Outcome({result.node.name: str(result.status) for result in results})
+    return Outcome(
+        statuses={result.node.name: str(result.status) for result in results},
+        failures={result.node.name: result.failures or 0 for result in results},
+    )
 
 
 def publish(data_dir: Path, version: str) -> Path:

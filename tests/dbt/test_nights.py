@@ -68,7 +68,9 @@ def test_same_night_again_leaves_the_same_history_and_events(folder: Path, secon
     assert _events(folder) == events
 
 
-def test_events_of_a_night_that_failed_after_identity_follow_with_the_next(data_dir: Path, tmp_path: Path):
+def test_events_of_a_night_that_failed_after_identity_follow_with_the_next(
+    data_dir: Path, first_night: Outcome, tmp_path: Path
+):
     copytree(data_dir, tmp_path / "data")
     nights = [FIRST_NIGHT, FIRST_NIGHT + timedelta(days=1), FIRST_NIGHT + timedelta(days=2)]
 
@@ -124,7 +126,7 @@ def _night_in(folder: Path, city: str, *, as_of: date) -> None:
     assert run_dbt(folder, *CUSTOMER_MODELS, as_of=as_of).with_status("error") == set()
 
 
-def test_history_knows_published_nights_only(data_dir: Path, tmp_path: Path):
+def test_history_knows_published_nights_only(data_dir: Path, first_night: Outcome, tmp_path: Path):
     folder = tmp_path / "data"
     copytree(data_dir, folder)
     third, fourth = SECOND_NIGHT + timedelta(days=1), SECOND_NIGHT + timedelta(days=2)
@@ -143,6 +145,28 @@ def test_history_knows_published_nights_only(data_dir: Path, tmp_path: Path):
     ]
 
 
+def test_one_table_that_stops_is_warned_of_though_its_source_goes_on(data_dir: Path, tmp_path: Path):
+    copytree(data_dir, tmp_path / "data")
+    stale, refused, tolerable = ("saas", "patients"), ("leads", "leads"), ("saas", "visits")
+    batches = [
+        batch
+        for batch in loaded_batches(SECOND_NIGHT)
+        if (batch["source"], batch["table_name"]) not in {stale, tolerable}
+    ]
+    for batch in batches:
+        if (batch["source"], batch["table_name"]) == refused:
+            batch["refusal_code"] = "checksum_mismatch"
+    for table, days in ((stale, 3), (tolerable, 2)):
+        day = SECOND_NIGHT - timedelta(days=days)
+        batches += [batch for batch in loaded_batches(day) if (batch["source"], batch["table_name"]) == table]
+    write_state(tmp_path / "data" / "build" / "warehouse.duckdb", {**assignments(EVERYWHERE), "ingest.batch": batches})
+
+    outcome = run_dbt(tmp_path / "data", "test", "--select", "tables_are_fresh", as_of=SECOND_NIGHT)
+
+    assert outcome.statuses == {"tables_are_fresh": "warn"}
+    assert outcome.failures == {"tables_are_fresh": 2}
+
+
 def test_two_patient_names_in_one_customer_fail_the_night(folder: Path, second_night: list[tuple[Any, ...]]):
     wrong = {0: [*EVERYWHERE[0], "patient:saas:P1"], 2: EVERYWHERE[2]}
     write_state(
@@ -158,8 +182,8 @@ def test_two_patient_names_in_one_customer_fail_the_night(folder: Path, second_n
     )  # fmt: skip
 
     assert outcome.with_status("fail") == {"no_customer_holds_two_patient_names"}
-    # The newest batch is five days old: that is worth a warning and fails nothing.
-    assert "saas_is_fresh" in outcome.with_status("warn")
+    # The newest batches are five days old: that is worth a warning and fails nothing.
+    assert outcome.with_status("warn") == {"tables_are_fresh"}
 
 
 def _history(folder: Path) -> list[tuple[Any, ...]]:
