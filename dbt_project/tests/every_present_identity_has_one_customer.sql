@@ -1,6 +1,6 @@
--- Every source record of tonight belongs to exactly one customer that is listed. That it has one is a join; that it has
--- no second is asked by hash, and by key only where two hashes agree. No record stands twice in the first list (identity
--- refuses that) and no customer twice in dim_customer (its own test).
+-- Every source record of tonight belongs to exactly one customer that is listed. That it has one is a join; that it
+-- has no second is asked by hash, and by key only where two hashes agree. No record stands twice in the first list
+-- (identity refuses that) and no customer twice in dim_customer (its own test).
 with
 identities as (select key from {{ ref('int_identity') }}),
 assigned as (
