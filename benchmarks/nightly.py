@@ -8,11 +8,15 @@ Prints, per size: rows, seconds and rows/s of each step, peak memory, and the ra
 import argparse
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -57,29 +61,27 @@ def _measure(customers: int, root: Path) -> None:
         _sample(customers, folders)
     for made in (folders.build, folders.published, folders.runs, folders.quarantine):
         shutil.rmtree(made, ignore_errors=True)
-    baseline_rows, baseline_seconds = _baseline(folders)
-    seconds = _night(root)
+    baseline_rows, baseline = _baseline(folders)
+    night = _night(root)
     record = json.loads(max(folders.runs.glob("*.json")).read_text(encoding="utf-8"))
-    table = Table("step", "rows", "seconds", "rows/s", title=f"{customers:,} customers", title_justify="left")
+    table = Table("step", "rows", "seconds", "rows/s", "CPU s", title=f"{customers:,} customers", title_justify="left")
     for step in record["steps"]:
         rate = step["rows"] / step["seconds"] if step["seconds"] else 0
         table.add_row(step["name"], f"{step['rows']:,}", f"{step['seconds']:.1f}", f"{rate:,.0f}")
     table.add_section()
-    table.add_row(
-        "whole night (process start to end)", f"{baseline_rows:,}", f"{seconds:.1f}", f"{baseline_rows / seconds:,.0f}"
-    )
-    table.add_row(
-        "DuckDB alone: same files into tables",
-        f"{baseline_rows:,}",
-        f"{baseline_seconds:.1f}",
-        f"{baseline_rows / baseline_seconds:,.0f}",
-    )
+    _add_total(table, "whole night (process start to end)", baseline_rows, night)
+    _add_total(table, "DuckDB alone: same files into tables", baseline_rows, baseline)
     out.print(table)
     out.print(
-        f"ratio night / DuckDB alone: {seconds / baseline_seconds:.2f}; peak memory {record['peak_memory_mib']:,} MiB"
+        f"ratio night / DuckDB alone: {night.seconds / baseline.seconds:.2f};"
+        f" peak memory {record['peak_memory_mib']:,} MiB"
     )
-    again = _night(root)
-    out.print(f"second night, nothing new: {again:.1f} s\n")
+    out.print(f"second night, nothing new: {_night(root).seconds:.1f} s\n")
+
+
+def _add_total(table: Table, name: str, rows: int, cost: "Cost") -> None:
+    rate = f"{rows / cost.seconds:,.0f}"
+    table.add_row(name, f"{rows:,}", f"{cost.seconds:.1f}", rate, f"{cost.processor_seconds:.0f}")
 
 
 def _sample(customers: int, folders: DataFolders) -> None:
@@ -90,8 +92,26 @@ def _sample(customers: int, folders: DataFolders) -> None:
     out.print(f"sample data: {rows:,} rows in {summary.seconds:.1f} s, {summary.rows_per_second:,.0f} rows/s")
 
 
-def _baseline(folders: DataFolders) -> tuple[int, float]:
-    """Rows and seconds of `create table as` over every landing file that DuckDB reads by itself (XLSX is left out)."""
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What something took: on the clock, and of all processors together."""
+
+    seconds: float
+    processor_seconds: float
+
+
+@contextmanager
+def _measured(who: int) -> Iterator[list[Cost]]:
+    """The cost of the block, appended to the list at its end; `who` as for getrusage."""
+    costs: list[Cost] = []
+    before, began = resource.getrusage(who), time.perf_counter()
+    yield costs
+    seconds, after = time.perf_counter() - began, resource.getrusage(who)
+    costs.append(Cost(seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime))
+
+
+def _baseline(folders: DataFolders) -> tuple[int, Cost]:
+    """Rows and cost of `create table as` over every landing file that DuckDB reads by itself (XLSX is left out)."""
     target = folders.root / "baseline.duckdb"
     target.unlink(missing_ok=True)
     groups: dict[str, tuple[str, list[str]]] = {}
@@ -102,26 +122,24 @@ def _baseline(folders: DataFolders) -> tuple[int, float]:
                 name = f"{batch['source']}__{batch['table']}__{file['format']}"
                 groups.setdefault(name, (file["format"], []))[1].append(str(manifest.parent / file["name"]))
     rows = 0
-    began = time.perf_counter()
     with duckdb.connect(str(target), config={"threads": os.environ.get("CDP_THREADS", "2")}) as con:
-        con.execute("set preserve_insertion_order = false")
-        for name, (kind, files) in groups.items():
-            con.execute(f'create table "{name}" as from {READERS[kind].format(files=files)}')
-        con.execute("checkpoint")
-        seconds = time.perf_counter() - began
+        with _measured(resource.RUSAGE_SELF) as costs:
+            con.execute("set preserve_insertion_order = false")
+            for name, (kind, files) in groups.items():
+                con.execute(f'create table "{name}" as from {READERS[kind].format(files=files)}')
+            con.execute("checkpoint")
         for name in groups:
             rows += con.execute(f'select count(*) from "{name}"').fetchall()[0][0]
     target.unlink()
-    return rows, seconds
+    return rows, costs[0]
 
 
-def _night(root: Path) -> float:
+def _night(root: Path) -> Cost:
     environment = os.environ | {"CDP_DATA_DIR": str(root)}
-    began = time.perf_counter()
-    subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", "nightly", "--as-of", END_ON.isoformat()], env=environment, check=True
-    )
-    return time.perf_counter() - began
+    command = [sys.executable, "-m", "pipelines.cli", "nightly", "--as-of", END_ON.isoformat()]
+    with _measured(resource.RUSAGE_CHILDREN) as costs:
+        subprocess.run(command, env=environment, check=True)
+    return costs[0]
 
 
 if __name__ == "__main__":

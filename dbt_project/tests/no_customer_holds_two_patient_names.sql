@@ -4,11 +4,14 @@ merged_by_hand as (
     select distinct to_one_id as one_id
     from {{ ref('identity_event') }}
     where override_id is not null
+),
+named as (select key, name_norm from {{ ref('int_identity') }} where kind = 'patient' and name_norm is not null),
+customers_of_two_names as (
+    select assigned.customer_key, any_value(assigned.one_id) as one_id
+    from named
+    inner join {{ ref('dim_identity') }} as assigned on named.key = assigned.identity_key
+    where assigned.kind = 'patient'
+    group by assigned.customer_key
+    having min(named.name_norm) <> max(named.name_norm)
 )
-select assigned.one_id
-from {{ ref('int_identity') }} as identities
-inner join {{ ref('dim_identity') }} as assigned on identities.key = assigned.identity_key
-anti join merged_by_hand on assigned.one_id = merged_by_hand.one_id
-where identities.kind = 'patient' and identities.name_norm is not null
-group by assigned.one_id
-having count(distinct identities.name_norm) > 1
+select one_id from customers_of_two_names anti join merged_by_hand using (one_id)

@@ -1,7 +1,6 @@
 select
     split_part(key, ':', 2) as app_id,
     substr(key, length('mini_program_user') + length(split_part(key, ':', 2)) + 3) as openid,
-    customer_key,
-    one_id
+    customer_key
 from {{ source('identity', 'assignment') }}
 where present and starts_with(key, 'mini_program_user:')
