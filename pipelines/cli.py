@@ -86,6 +86,7 @@ def nightly(
 ) -> None:
     """Run everything from landing to publish for one business day. / 运行夜间任务"""
     from pipelines.nightly import run_night  # noqa: PLC0415
+    from pipelines.steps import BusinessDayError  # noqa: PLC0415
 
     settings = _settings()
     day = _day(as_of, settings)
@@ -94,6 +95,8 @@ def nightly(
         record = run_night(settings, as_of=day, clock=SystemClock(settings.zone), progress=progress, force=force)
     except KeyboardInterrupt:
         _fail("stopped; the served version is untouched, run it again to go on / 已中断,已发布版本不受影响", code=130)
+    except BusinessDayError as error:
+        _fail(str(error), code=2)
     except Exception as error:  # (whatever failed, the operator reads one message and the record has the rest)
         progress.stop()
         _fail(f"the night of {day} failed; the last good version stays served / 夜间任务失败,仍提供上一版本\n{error}")

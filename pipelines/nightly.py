@@ -82,7 +82,8 @@ def run_night(
     """Run every step for the business day `as_of` and return the record; re-raises what made a step fail.
 
     When nothing new arrived since the served version (same batches, code and day) the night ends after ingest with
-    status `unchanged`, unless `force`. Raises WarehouseBusy when another process writes.
+    status `unchanged`, unless `force`. Raises WarehouseBusy when another process writes, BusinessDayError before any
+    work for a day that has not begun in the tenant's zone or lies before the last night.
     """
     progress = progress or Silent()
     started = clock.now().astimezone(settings.zone)
@@ -95,6 +96,7 @@ def run_night(
     with writer_lock(settings.folders, wait_seconds=settings.lock_wait_seconds, owner=f"cdp nightly {as_of}"):
         record.write(settings.folders)
         try:
+            steps.check_business_day(settings, as_of, today=started.date())
             _run_steps(settings, as_of, clock, record, progress, force)
         except BaseException as error:
             record.status = "failed"

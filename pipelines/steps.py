@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 
 from pipelines.identity.resolve import IdentityConfig, NightSummary, resolve_night
+from pipelines.identity.state import last_night
 from pipelines.ingest.contracts import load_contracts
 from pipelines.settings import PipelineSettings
 from pipelines.warehouse.catalog import catalog_json
@@ -40,6 +41,32 @@ class NotCheckedError(Exception):
     def __init__(self, as_of: date) -> None:
         super().__init__(
             f"the built marts were not checked for {as_of}; build them first / 尚未通过 {as_of} 的校验,不能发布"
+        )
+
+
+class BusinessDayError(ValueError):
+    """There can be no night for this business day: it has not begun, or a later night has run."""
+
+
+def check_business_day(settings: PipelineSettings, as_of: date, *, today: date) -> None:
+    """Refuse a day that lies in the future or before the last night; before any work, with the writer lock held.
+
+    `today` is the tenant's. It may be run itself, before it is over; the day of the last night may be run again.
+    """
+    if as_of > today:
+        # Identity's history moves forward only: one night of a mistyped year would refuse every night until then.
+        raise BusinessDayError(
+            f"{as_of} lies in the future, today is {today} in {settings.timezone}; run today or an earlier day / "
+            f"{as_of} 是未来的日期({settings.timezone} 今天是 {today}),只能运行今天或更早的业务日"
+        )
+    if not settings.folders.warehouse.exists():
+        return
+    with connect_warehouse(settings) as con:
+        last = last_night(con, "identity")
+    if last is not None and as_of < last:
+        raise BusinessDayError(
+            f"{as_of} is earlier than the last night, {last}; identity's history only moves forward, run {last} or a "
+            f"later day / {as_of} 早于已处理的最后一晚 {last},客户编号的历史只能向前,请运行 {last} 或更晚的业务日"
         )
 
 

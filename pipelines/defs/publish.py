@@ -31,8 +31,8 @@ PUBLISHED = dg.AssetKey(["published", "marts"])
 )
 def published_marts(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult[None]:
     """Publish what was built and checked for this business day."""
-    with platform.writing("publish") as settings:
-        day, now = business_day(context), platform.clock().now()
+    day, now = business_day(context), platform.clock().now()
+    with platform.writing("publish", day) as settings:
         fingerprint = steps.input_fingerprint(settings, day)
         publication, report = steps.publish(settings, day, run_id=context.run_id, now=now, fingerprint=fingerprint)
         record_success(settings, run_id=context.run_id, as_of=day, now=now, publication=publication)

@@ -48,7 +48,7 @@ TRANSLATOR = Translator(
 )
 def identity_inputs(context: dg.AssetExecutionContext, dbt: DbtCliResource, platform: Platform) -> Iterator[Any]:
     """Staging and identity's input relations."""
-    with platform.writing("identity inputs"):
+    with platform.writing("identity inputs", business_day(context)):
         yield from dbt.cli(["build", *BUILD_OPTIONS, *_variables(context)], context=context).stream()
 
 
@@ -64,7 +64,7 @@ def identity_inputs(context: dg.AssetExecutionContext, dbt: DbtCliResource, plat
 )
 def marts_and_checks(context: dg.AssetExecutionContext, dbt: DbtCliResource, platform: Platform) -> Iterator[Any]:
     """Marts, analyst views and their tests; a failing test fails the step, so nothing is published."""
-    with platform.writing("marts") as settings:
+    with platform.writing("marts", business_day(context)) as settings:
         mark_unchecked(settings)
         yield from dbt.cli(["build", *BUILD_OPTIONS, *_variables(context)], context=context).stream()
         mark_checked(settings, business_day(context))

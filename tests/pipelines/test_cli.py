@@ -111,6 +111,7 @@ def test_status_names_version_day_and_runs(runner: CliRunner, night: PipelineSet
     ("arguments", "environment", "code", "words"),
     [
         (["nightly", "--as-of", "yesterday"], {}, 2, "2026-11-20"),
+        (["nightly", "--as-of", "9999-12-31"], {}, 2, "未来"),
         (["sample-data", "--customers", "3"], {}, 2, "50"),
         (["status"], {"CDP_TIMEZONE": "Mars/Olympus"}, 2, "CDP_TIMEZONE"),
         (["status"], {"CDP_THREADS": "none"}, 2, "CDP_THREADS"),
