@@ -137,7 +137,7 @@ def _run_steps(
 
     def publish() -> StepReport:
         publication, report = steps.publish(
-            settings, as_of, run_id=record.run_id, now=clock.now().astimezone(settings.zone), fingerprint=fingerprint
+            settings, as_of, run_id=record.run_id, now=clock.now().astimezone(settings.zone)
         )
         record.status = "succeeded" if publication.status == "published" else "unchanged"
         record.version = publication.pointer.version

@@ -6,7 +6,8 @@ The order of the steps, progress and run records live in `pipelines.nightly`; wi
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from pipelines.identity.resolve import IdentityConfig, NightSummary, resolve_nig
 from pipelines.identity.state import last_night
 from pipelines.ingest.contracts import load_contracts
 from pipelines.settings import PipelineSettings
+from pipelines.warehouse.built import Built, Stage, read_built, write_built
 from pipelines.warehouse.catalog import catalog_json
 from pipelines.warehouse.connection import connect_warehouse, ensure_ingest_schema
 from pipelines.warehouse.dbt import BUILD_AFTER_IDENTITY, BUILD_BEFORE_IDENTITY, NodeResult, project_digest, run_dbt
@@ -25,6 +27,23 @@ from pipelines.warehouse.load import BatchResult, ingest_all
 from pipelines.warehouse.publish import Publication, publish_marts, remove_old_versions
 
 CODE_DIR = Path(__file__).resolve().parent
+UNREACHED = {
+    Stage.INPUTS: "identity's inputs are not built",
+    Stage.IDENTITY: "identity is not resolved",
+    Stage.CHECKED: "the marts did not pass their checks",
+}
+
+
+def _code_digest() -> str:
+    digest = hashlib.sha256()
+    for file in sorted(CODE_DIR.rglob("*")):
+        if file.suffix in {".py", ".yml"} and "sample" not in file.relative_to(CODE_DIR).parts:
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+# Read once, when this process imports the code it will run: a file changed on disk later is not what computes here.
+CODE_DIGEST = _code_digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +55,14 @@ class StepReport:
 
 
 class NotCheckedError(Exception):
-    """The built marts did not pass their checks for the day that is to be published."""
+    """What is built must not be used: it is of another day, of other inputs, or did not come through the step before.
 
-    def __init__(self, as_of: date) -> None:
-        super().__init__(
-            f"the built marts were not checked for {as_of}; build them first / 尚未通过 {as_of} 的校验,不能发布"
-        )
+    `reason` is a sentence in both languages.
+    """
+
+    def __init__(self, as_of: date, reason: str) -> None:
+        super().__init__(f"the night of {as_of} cannot go on from what is built / {as_of} 的夜间任务不能继续: {reason}")
+        self.reason = reason
 
 
 class BusinessDayError(ValueError):
@@ -94,9 +115,10 @@ def prepare_identity(
     settings: PipelineSettings, as_of: date, *, on_node: Callable[[NodeResult], None] | None = None
 ) -> StepReport:
     """Build staging and identity's input relations with dbt."""
-    with connect_warehouse(settings) as con:
-        con.execute("create schema if not exists identity")
-    results = run_dbt(settings, BUILD_BEFORE_IDENTITY, as_of=as_of, on_node=on_node)
+    with building(settings, as_of, Stage.INPUTS):
+        with connect_warehouse(settings) as con:
+            con.execute("create schema if not exists identity")
+        results = run_dbt(settings, BUILD_BEFORE_IDENTITY, as_of=as_of, on_node=on_node)
     with connect_warehouse(settings) as con:
         rows = _one(con, "select count(*) from intermediate.int_identity")
     return StepReport(rows=rows, facts={"models": len(results)})
@@ -104,7 +126,7 @@ def prepare_identity(
 
 def resolve_identity(settings: PipelineSettings, as_of: date) -> StepReport:
     """Give every identity its customer for this night."""
-    with connect_warehouse(settings) as con:
+    with building(settings, as_of, Stage.IDENTITY), connect_warehouse(settings) as con:
         summary: NightSummary = resolve_night(
             con,
             night=as_of,
@@ -122,9 +144,8 @@ def build_marts(
     settings: PipelineSettings, as_of: date, *, on_node: Callable[[NodeResult], None] | None = None
 ) -> StepReport:
     """Build and test everything behind identity; a failing test raises DbtFailedError and nothing is published."""
-    mark_unchecked(settings)
-    results = run_dbt(settings, BUILD_AFTER_IDENTITY, as_of=as_of, on_node=on_node)
-    mark_checked(settings, as_of)
+    with building(settings, as_of, Stage.CHECKED):
+        results = run_dbt(settings, BUILD_AFTER_IDENTITY, as_of=as_of, on_node=on_node)
     kinds = Counter(result.resource_type for result in results)
     warned = [result for result in results if result.status == "warn"]
     with duckdb.connect(str(settings.folders.marts), read_only=True) as con:
@@ -134,23 +155,53 @@ def build_marts(
     return StepReport(rows=rows, facts=facts)
 
 
-def mark_unchecked(settings: PipelineSettings) -> None:
-    """Say that the built marts must not be published: they are being rebuilt, or a check failed."""
-    _checked_mark(settings).unlink(missing_ok=True)
+@contextmanager
+def building(settings: PipelineSettings, as_of: date, stage: Stage, *, whole: bool = True) -> Iterator[None]:
+    """Bring the working files to `stage` while the block runs; a block that fails leaves them one stage before it.
+
+    The stage before must have been reached for this day from these very inputs, so that two interleaved runs never mix;
+    raises NotCheckedError. Only INPUTS begins anew. `whole=False` for a block that builds a part only: it keeps a stage
+    that was reached and reaches none itself. Needs the writer lock.
+    """
+    if stage is Stage.INPUTS:
+        before, fingerprint = read_built(settings.folders), input_fingerprint(settings, as_of)
+        again = before is not None and (before.as_of, before.fingerprint) == (as_of, fingerprint)
+        reached = before.stage if before is not None and again else Stage.BEGUN
+    else:
+        before = _built_for(settings, as_of, Stage(stage - 1))
+        reached, fingerprint = before.stage, before.fingerprint
+    write_built(settings.folders, Built(as_of, fingerprint, Stage(stage - 1)))
+    yield
+    if whole or reached >= stage:
+        write_built(settings.folders, Built(as_of, fingerprint, stage))
 
 
-def mark_checked(settings: PipelineSettings, as_of: date) -> None:
-    """Say that the built marts passed every check for this business day."""
-    _checked_mark(settings).write_text(as_of.isoformat(), encoding="utf-8")
+def _built_for(settings: PipelineSettings, as_of: date, stage: Stage) -> Built:
+    """What is built, when it has reached `stage` for this day and its inputs are still the same."""
+    built = read_built(settings.folders)
+    if built is None:
+        raise NotCheckedError(as_of, "nothing is built yet / 尚未构建")
+    if built.as_of != as_of:
+        raise NotCheckedError(as_of, f"it is of {built.as_of}, by another run / 已构建的是另一次运行的 {built.as_of}")
+    if built.stage < stage:
+        raise NotCheckedError(as_of, f"{UNREACHED[stage]}; build it first / 前一步骤未完成或未通过校验,请先运行")
+    if built.fingerprint != input_fingerprint(settings, as_of):
+        raise NotCheckedError(
+            as_of,
+            "batches, models or settings have changed since it was begun; run the night again / "
+            "开始构建之后批次、模型或设置已变化,请重新运行夜间任务",
+        )
+    return built
 
 
 def publish(
-    settings: PipelineSettings, as_of: date, *, run_id: str, now: datetime, fingerprint: str
+    settings: PipelineSettings, as_of: date, *, run_id: str, now: datetime
 ) -> tuple[Publication, StepReport]:
-    """Publish what was built and checked, then remove versions that are too old; raises NotCheckedError otherwise."""
-    mark = _checked_mark(settings)
-    if not mark.exists() or mark.read_text(encoding="utf-8") != as_of.isoformat():
-        raise NotCheckedError(as_of)
+    """Publish what was built and checked, then remove versions that are too old; raises NotCheckedError otherwise.
+
+    The version carries the fingerprint of the inputs it was built from, never one computed now.
+    """
+    fingerprint = _built_for(settings, as_of, Stage.CHECKED).fingerprint
     publication = publish_marts(
         settings,
         run_id=run_id,
@@ -172,10 +223,7 @@ def input_fingerprint(settings: PipelineSettings, as_of: date) -> str:
 
     Two nights with equal fingerprints publish equal content.
     """
-    digest = hashlib.sha256(f"{as_of.isoformat()}|{settings.timezone}|{project_digest()}".encode())
-    for file in sorted(CODE_DIR.rglob("*")):
-        if file.suffix in {".py", ".yml"} and "sample" not in file.relative_to(CODE_DIR).parts:
-            digest.update(file.read_bytes())
+    digest = hashlib.sha256(f"{as_of.isoformat()}|{settings.timezone}|{project_digest()}|{CODE_DIGEST}".encode())
     with connect_warehouse(settings) as con:
         rows = con.execute(
             "select source, table_name, batch_id, manifest_sha256, status from ingest.batch order by all"
@@ -200,10 +248,6 @@ def _ingest_facts(settings: PipelineSettings, results: list[BatchResult]) -> dic
     if silent:
         facts["tables without a batch"] = len(silent)
     return facts
-
-
-def _checked_mark(settings: PipelineSettings) -> Path:
-    return settings.folders.build / "CHECKED"
 
 
 def _one(con: duckdb.DuckDBPyConnection, query: str) -> int:

@@ -9,7 +9,8 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtC
 
 from pipelines.defs.partitions import BUSINESS_DAYS, SINGLE_RUN
 from pipelines.defs.resources import OWNERS, POOL, Platform, business_day, dbt_project
-from pipelines.steps import mark_checked, mark_unchecked
+from pipelines.steps import building
+from pipelines.warehouse.built import Stage
 from pipelines.warehouse.dbt import BEFORE_IDENTITY, BUILD_OPTIONS
 
 PROJECT = dbt_project()
@@ -48,7 +49,8 @@ TRANSLATOR = Translator(
 )
 def identity_inputs(context: dg.AssetExecutionContext, dbt: DbtCliResource, platform: Platform) -> Iterator[Any]:
     """Staging and identity's input relations."""
-    with platform.writing("identity inputs", business_day(context)):
+    day, whole = business_day(context), not context.is_subset
+    with platform.writing("identity inputs", day) as settings, building(settings, day, Stage.INPUTS, whole=whole):
         yield from dbt.cli(["build", *BUILD_OPTIONS, *_variables(context)], context=context).stream()
 
 
@@ -64,10 +66,9 @@ def identity_inputs(context: dg.AssetExecutionContext, dbt: DbtCliResource, plat
 )
 def marts_and_checks(context: dg.AssetExecutionContext, dbt: DbtCliResource, platform: Platform) -> Iterator[Any]:
     """Marts, analyst views and their tests; a failing test fails the step, so nothing is published."""
-    with platform.writing("marts", business_day(context)) as settings:
-        mark_unchecked(settings)
+    day, whole = business_day(context), not context.is_subset
+    with platform.writing("marts", day) as settings, building(settings, day, Stage.CHECKED, whole=whole):
         yield from dbt.cli(["build", *BUILD_OPTIONS, *_variables(context)], context=context).stream()
-        mark_checked(settings, business_day(context))
 
 
 def _variables(context: dg.AssetExecutionContext) -> list[str]:
