@@ -141,13 +141,15 @@ def seal(
     from pipelines.warehouse.drop import seal_dropped_folder  # noqa: PLC0415
 
     settings = _settings()
+    first_day, last_day = _day(window_from, settings), _day(window_to, settings)
+    now = SystemClock(settings.zone).now()
     try:
-        rows = seal_dropped_folder(
-            settings, folder, first_day=date.fromisoformat(window_from), last_day=date.fromisoformat(window_to)
-        )
+        rows = seal_dropped_folder(settings, folder, first_day=first_day, last_day=last_day, today=now.date())
     except ValueError as error:
         _fail(str(error))
     out.print(f"sealed {folder}: {rows:,} rows / 已封存 {rows:,} 行")
+    if last_day > last_full_day(now, settings.zone):
+        out.print(f"waiting for its business day {last_day} / 等待业务日 {last_day}", highlight=False)
 
 
 @app.command()

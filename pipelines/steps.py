@@ -22,7 +22,8 @@ from pipelines.warehouse.built import Built, Stage, read_built, write_built
 from pipelines.warehouse.catalog import catalog_json
 from pipelines.warehouse.connection import connect_warehouse, ensure_ingest_schema
 from pipelines.warehouse.dbt import BUILD_AFTER_IDENTITY, BUILD_BEFORE_IDENTITY, NodeResult, project_digest, run_dbt
-from pipelines.warehouse.landing import discover, unsealed
+from pipelines.warehouse.landing import LandedBatch, discover, unsealed, waiting
+from pipelines.warehouse.ledger_snapshot import write_snapshot
 from pipelines.warehouse.load import BatchResult, ingest_all
 from pipelines.warehouse.publish import Publication, publish_marts, remove_old_versions
 
@@ -100,15 +101,14 @@ def ingest(
 ) -> StepReport:
     """Load every sealed batch whose business day is not after `as_of`; of some sources only, when named."""
     wanted = None if sources is None else set(sources)
-    batches = [
-        batch
-        for batch in discover(settings.folders)
-        if batch.business_day(settings.zone) <= as_of and (wanted is None or batch.source in wanted)
-    ]
+    found = [batch for batch in discover(settings.folders) if wanted is None or batch.source in wanted]
+    early = waiting(found, settings.zone, after=as_of)
+    batches = [batch for batch in found if batch not in early]
     with connect_warehouse(settings) as con:
         ensure_ingest_schema(con, settings.folders)
         results = ingest_all(con, settings, batches, on_progress=on_batch)
-    return StepReport(rows=sum(result.loaded for result in results), facts=_ingest_facts(settings, results))
+        write_snapshot(con, settings.folders, as_of)
+    return StepReport(rows=sum(result.loaded for result in results), facts=_ingest_facts(settings, results, early))
 
 
 def prepare_identity(
@@ -194,9 +194,7 @@ def _built_for(settings: PipelineSettings, as_of: date, stage: Stage) -> Built:
     return built
 
 
-def publish(
-    settings: PipelineSettings, as_of: date, *, run_id: str, now: datetime
-) -> tuple[Publication, StepReport]:
+def publish(settings: PipelineSettings, as_of: date, *, run_id: str, now: datetime) -> tuple[Publication, StepReport]:
     """Publish what was built and checked, then remove versions that are too old; raises NotCheckedError otherwise.
 
     The version carries the fingerprint of the inputs it was built from, never one computed now.
@@ -232,7 +230,9 @@ def input_fingerprint(settings: PipelineSettings, as_of: date) -> str:
     return digest.hexdigest()
 
 
-def _ingest_facts(settings: PipelineSettings, results: list[BatchResult]) -> dict[str, str | int | float]:
+def _ingest_facts(
+    settings: PipelineSettings, results: list[BatchResult], early: list[LandedBatch]
+) -> dict[str, str | int | float]:
     statuses = Counter(result.status for result in results)
     facts: dict[str, str | int | float] = {
         "batches loaded": statuses["loaded"],
@@ -240,9 +240,14 @@ def _ingest_facts(settings: PipelineSettings, results: list[BatchResult]) -> dic
         "batches refused": statuses["refused"],
         "rows rejected": sum(result.rejected for result in results),
     }
-    waiting = unsealed(settings.folders)
-    if waiting:
-        facts["folders without manifest"] = len(waiting)
+    open_folders = unsealed(settings.folders)
+    if open_folders:
+        facts["folders without manifest"] = len(open_folders)
+    if early:
+        days = Counter(batch.business_day(settings.zone).isoformat() for batch in early)
+        facts["batches waiting for their business day / 等待业务日"] = ", ".join(
+            f"{day} ({count})" for day, count in days.items()
+        )
     silent = {f"{contract.source}/{contract.table}" for contract in load_contracts().values()}
     silent -= {f"{result.source}/{result.table}" for result in results}
     if silent:

@@ -56,7 +56,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class LateArrival:
-    """Rows whose `column` lies more than `accept_days` before the batch's window are quarantined; `column` is `time`."""
+    """Rows whose `column`, the table's time, lies more than `accept_days` before the batch's window are quarantined."""
 
     column: str
     accept_days: int

@@ -36,10 +36,24 @@ def writer_lock(folders: DataFolders, *, wait_seconds: float, owner: str) -> Ite
     try:
         _acquire(descriptor, path, wait_seconds)
         _write_holder(descriptor, owner)
-        yield
-        os.ftruncate(descriptor, 0)
+        try:
+            yield
+        finally:
+            os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
+
+
+def current_holder(folders: DataFolders) -> dict[str, Any] | None:
+    """Who holds the lock, as far as can be told without touching it; None when nobody living does."""
+    holder = _holder(folders.build / "writer.lock")
+    try:
+        os.kill(int(holder["pid"]), 0)
+    except (KeyError, TypeError, ValueError, OverflowError, ProcessLookupError):
+        return None
+    except PermissionError:
+        return holder
+    return holder
 
 
 def _acquire(descriptor: int, path: Path, wait_seconds: float) -> None:

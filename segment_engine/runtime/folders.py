@@ -34,6 +34,10 @@ class DataFolders:
         return self.build / "serving.duckdb"
 
     @property
+    def ledger_snapshot(self) -> Path:
+        return self.build / "ledger.json"
+
+    @property
     def quarantine(self) -> Path:
         return self.root / "quarantine"
 
