@@ -32,7 +32,8 @@ def publish_marts(
 ) -> Publication:
     """Publish the built marts as a new version, unless the served version has the same content and business day.
 
-    `now` is recorded as `published_at`; nothing else depends on it. The served version stays untouched until the last
+    Content is everything a reader can see: rows, columns and their types, views, comments, and the catalogue. `now` is
+    recorded as `published_at`, which retention counts from; nothing else depends on it. The served version stays untouched until the last
     rename, so a crash anywhere leaves it in place.
     """
     folders = settings.folders
@@ -42,7 +43,11 @@ def publish_marts(
         con.execute("set TimeZone = ?", [settings.timezone])
         con.execute("set threads = ?", [settings.threads])
         row_counts, hashes = _table_facts(con)
-        if current and (current.content_hashes, current.as_of) == (hashes, as_of):
+        if (
+            current
+            and (current.content_hashes, current.as_of) == (hashes, as_of)
+            and _catalog_of(folders, current) == catalog_json
+        ):
             pointer = replace(current, fingerprint=fingerprint)
             _write_atomically(folders.published / POINTER_NAME, pointer.to_json())
             return Publication("unchanged", pointer)
@@ -66,6 +71,13 @@ def publish_marts(
     )
     _write_atomically(folders.published / POINTER_NAME, pointer.to_json())
     return Publication("published", pointer)
+
+
+def _catalog_of(folders: DataFolders, pointer: Pointer) -> str | None:
+    try:
+        return (folders.published / pointer.catalog_file).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
 
 
 def current_pointer(folders: DataFolders) -> Pointer | None:
@@ -101,13 +113,18 @@ def remove_old_versions(settings: PipelineSettings, *, now: datetime) -> list[st
 
 
 def content_facts(file: Path, *, timezone: str) -> tuple[dict[str, int], dict[str, str]]:
-    """Row count and order-independent content hash of every published table of a version's file."""
+    """Row counts of a version's tables, and content hashes of its tables and views."""
     with duckdb.connect(str(file), read_only=True) as con:
         con.execute("set TimeZone = ?", [timezone])
         return _table_facts(con)
 
 
 def _table_facts(con: duckdb.DuckDBPyConnection) -> tuple[dict[str, int], dict[str, str]]:
+    """Row count of every published table, content hash of every published table and view.
+
+    A hash is of the rows in any order, then of the definition: a masked view that changed is a change.
+    """
+    definitions = _definitions(con)
     tables = con.execute(
         """
         select table_schema, table_name
@@ -131,7 +148,35 @@ def _table_facts(con: duckdb.DuckDBPyConnection) -> tuple[dict[str, int], dict[s
         assert row is not None
         counts[f"{schema}.{table}"] = row[0]
         hashes[f"{schema}.{table}"] = f"{row[1] or 0:x}"
+    for name, definition in definitions.items():
+        rows = hashes.get(name)
+        hashes[name] = f"{rows}-{definition}" if rows else definition
     return counts, hashes
+
+
+def _definitions(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """What every published table and view is apart from its rows, as a short hash: SQL, columns, types, comments."""
+    found = con.execute(
+        """
+        with
+        relations as (
+            select schema_name, table_name as name, sql, comment from duckdb_tables() where not internal
+            union all
+            select schema_name, view_name as name, sql, comment from duckdb_views() where not internal
+        ),
+        columns as (
+            select
+                schema_name, table_name as name,
+                list((column_name, data_type, comment) order by column_index)::varchar as columns
+            from duckdb_columns() where not internal group by all
+        )
+        select schema_name || '.' || name, sql, relations.comment, columns.columns
+        from relations left join columns using (schema_name, name)
+        where schema_name in ('marts', 'analyst', 'meta') and name not in ('publication', 'table_summary')
+        order by all
+        """
+    ).fetchall()
+    return {name: hashlib.sha256(repr(parts).encode()).hexdigest()[:16] for name, *parts in found}
 
 
 def _record_publication(

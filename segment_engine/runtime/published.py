@@ -32,8 +32,8 @@ class NothingPublishedError(Exception):
 class Pointer:
     """What `CURRENT` says: one published version.
 
-    `published_at` is an aware datetime; `row_counts` and `content_hashes` are per `schema.table`; `sha256` is the
-    file's; `fingerprint` stands for everything the version was computed from (batches, code, business day).
+    `published_at` is an aware datetime; `row_counts` are per `schema.table`, `content_hashes` also per `schema.view`;
+    `sha256` is the file's; `fingerprint` stands for everything the version was computed from (batches, code, business day).
     """
 
     version: str

@@ -32,8 +32,16 @@ def build_marts(settings: PipelineSettings, *, names: list[str]) -> None:
         )
 
 
-def publish_now(settings: PipelineSettings, *, day: date = DAY, fingerprint: str = "f") -> Publication:
-    return publish_marts(settings, run_id="r", as_of=day, now=NOW, fingerprint=fingerprint, catalog_json="{}")
+def publish_now(
+    settings: PipelineSettings,
+    *,
+    day: date = DAY,
+    fingerprint: str = "f",
+    catalog: str = "{}",
+    now: datetime = NOW,
+    run_id: str = "r",
+) -> Publication:
+    return publish_marts(settings, run_id=run_id, as_of=day, now=now, fingerprint=fingerprint, catalog_json=catalog)
 
 
 def test_the_pointer_tells_what_the_file_holds(empty_settings: PipelineSettings) -> None:
@@ -60,6 +68,41 @@ def test_equal_content_of_the_same_day_is_not_published_again(empty_settings: Pi
     assert (first.status, second.status) == ("published", "unchanged")
     assert second.pointer.version == first.pointer.version
     assert read_pointer(empty_settings.folders).fingerprint == "other"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "create or replace view analyst.dim_customer as select customer_key, left(name, 1) as name from marts.dim_customer",
+        "comment on view analyst.dim_customer is '客户'",
+        "comment on column analyst.dim_customer.name is '姓名'",
+        "comment on table marts.dim_customer is '客户'",
+        "comment on column marts.dim_customer.name is '姓名'",
+        "alter table marts.dim_customer rename name to full_name",
+        "alter table marts.dim_customer alter customer_key type bigint",
+    ],
+)
+def test_what_a_reader_sees_besides_the_rows_is_published_when_it_changes(
+    empty_settings: PipelineSettings, change: str
+) -> None:
+    build_marts(empty_settings, names=["王", "李"])
+    publish_now(empty_settings)
+    with duckdb.connect(str(empty_settings.folders.marts)) as con:
+        con.execute(change)
+
+    assert publish_now(empty_settings).status == "published"
+    assert publish_now(empty_settings).status == "unchanged"
+
+
+def test_a_changed_catalogue_is_published_and_so_is_a_lost_one(empty_settings: PipelineSettings) -> None:
+    build_marts(empty_settings, names=["王"])
+    publish_now(empty_settings)
+
+    changed = publish_now(empty_settings, catalog='{"format": 1}')
+    (empty_settings.folders.published / changed.pointer.catalog_file).unlink()
+
+    assert changed.status == "published"
+    assert publish_now(empty_settings, catalog='{"format": 1}').status == "published"
 
 
 def test_changed_content_gets_a_new_name(empty_settings: PipelineSettings) -> None:
