@@ -9,8 +9,7 @@ import duckdb
 from pipelines.ingest.contracts import load_contracts
 from pipelines.settings import PipelineSettings
 from pipelines.warehouse.lock import current_holder
-from pipelines.warehouse.publish import current_pointer
-from segment_engine.runtime.published import open_version
+from segment_engine.runtime.published import NothingPublishedError, open_current
 
 FREE_BYTES = 5 << 30
 
@@ -68,12 +67,12 @@ def _lock(settings: PipelineSettings) -> Finding:
 
 
 def _published(settings: PipelineSettings) -> Finding:
-    pointer = current_pointer(settings.folders)
-    if pointer is None:
-        return Finding("published version", False, "none yet: run `cdp nightly` / 尚未发布")
     try:
-        with open_version(settings.folders, pointer, timezone=settings.timezone) as con:
+        con, pointer = open_current(settings.folders, timezone=settings.timezone)
+        with con:
             con.execute("select * from meta.publication").fetchall()
+    except NothingPublishedError:
+        return Finding("published version", False, "none yet: run `cdp nightly` / 尚未发布")
     except duckdb.Error as error:
-        return Finding("published version", False, f"{pointer.file} does not open ({error}): run `cdp nightly --force`")
+        return Finding("published version", False, f"it does not open ({error}): run `cdp nightly --force`")
     return Finding("published version", True, f"{pointer.version}, business day {pointer.as_of}")

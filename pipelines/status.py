@@ -12,7 +12,7 @@ from pipelines.nightly import RunRecord, is_interrupted, read_runs
 from pipelines.settings import PipelineSettings
 from pipelines.warehouse.landing import discover, unsealed, waiting
 from pipelines.warehouse.ledger_snapshot import LedgerSnapshot, read_snapshot
-from pipelines.warehouse.publish import current_pointer
+from pipelines.warehouse.publish import current_pointer, kept_versions
 from segment_engine.runtime.published import Pointer
 
 
@@ -45,7 +45,7 @@ def platform_status(settings: PipelineSettings, *, now: datetime, runs: int = 5)
     return PlatformStatus(
         pointer=pointer,
         age_seconds=(now - pointer.published_at).total_seconds() if pointer else None,
-        versions=sorted(file.stem.removeprefix("marts-") for file in folders.published.glob("marts-*.duckdb")),
+        versions=kept_versions(folders),
         runs=records,
         interrupted=[record.run_id for record in records if is_interrupted(record)],
         refused=snapshot.refused if snapshot else [],

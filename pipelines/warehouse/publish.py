@@ -7,6 +7,7 @@ import hashlib
 import os
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -33,8 +34,8 @@ def publish_marts(
     """Publish the built marts as a new version, unless the served version has the same content and business day.
 
     Content is everything a reader can see: rows, columns and their types, views, comments, and the catalogue. `now` is
-    recorded as `published_at`, which retention counts from; nothing else depends on it. The served version stays untouched until the last
-    rename, so a crash anywhere leaves it in place.
+    recorded as `published_at`, which retention counts from; nothing else depends on it. The served version stays
+    untouched until the last rename, so a crash anywhere leaves it in place.
     """
     folders = settings.folders
     folders.published.mkdir(parents=True, exist_ok=True)
@@ -54,8 +55,11 @@ def publish_marts(
         version = _next_version(folders, as_of)
         _record_publication(con, version=version, run_id=run_id, as_of=as_of, row_counts=row_counts, hashes=hashes)
         con.execute("checkpoint")
-    file, catalog_file = f"marts-{version}.duckdb", f"catalog-{version}.json"
+    name = f"{version}-{_token(run_id, now, hashes)}"
+    file, catalog_file = f"marts-{name}.duckdb", f"catalog-{name}.json"
     sha256 = _copy_durably(folders.marts, folders.published / file)
+    # Retention counts from publication; how long the copy took must not matter.
+    os.utime(folders.published / file, (now.timestamp(), now.timestamp()))
     _write_atomically(folders.published / catalog_file, catalog_json)
     pointer = Pointer(
         version=version,
@@ -89,27 +93,41 @@ def current_pointer(folders: DataFolders) -> Pointer | None:
 
 
 def remove_old_versions(settings: PipelineSettings, *, now: datetime) -> list[str]:
-    """Delete all but the newest versions; never the served one, never one younger than the grace period.
+    """Delete all but the newest versions; never the served one, never one that was served within the grace period.
 
-    Leftovers of killed publish steps go as well. Returns the names of the deleted files.
+    A version is served until its successor is published. Leftovers of killed publish steps go as well. Returns the
+    names of the deleted files.
     """
     folders = settings.folders
     current = current_pointer(folders)
     if current is None:
         return []
-    newest_first = sorted(folders.published.glob("marts-*.duckdb"), key=lambda file: file.stat().st_mtime, reverse=True)
-    deleted: list[str] = []
+    newest_first = _versions(folders)[::-1]
     deadline = now - timedelta(minutes=settings.keep_grace_minutes)
-    for file in newest_first[settings.keep_versions :]:
-        if file.name != current.file and datetime.fromtimestamp(file.stat().st_mtime, settings.zone) < deadline:
-            catalog = folders.published / file.name.replace("marts-", "catalog-").replace(".duckdb", ".json")
-            file.unlink()
-            catalog.unlink(missing_ok=True)
-            deleted.append(file.name)
+    outdated = [
+        file
+        for successor, file in list(pairwise(newest_first))[settings.keep_versions - 1 :]
+        if file.name != current.file and datetime.fromtimestamp(successor.stat().st_mtime, settings.zone) < deadline
+    ]
+    for file in outdated:
+        file.unlink()
+        catalog = file.name.replace("marts-", "catalog-").replace(".duckdb", ".json")
+        (folders.published / catalog).unlink(missing_ok=True)
+    deleted = [file.name for file in outdated]
     for leftover in folders.published.glob(".*.tmp"):
         leftover.unlink()
         deleted.append(leftover.name)
     return deleted
+
+
+def kept_versions(folders: DataFolders) -> list[str]:
+    """The versions whose files are there, oldest first."""
+    return ["-".join(file.stem.split("-")[1:3]) for file in _versions(folders)]
+
+
+def _versions(folders: DataFolders) -> list[Path]:
+    """The version files by the moment they were published, which is their modification time."""
+    return sorted(folders.published.glob("marts-*.duckdb"), key=lambda file: (file.stat().st_mtime, file.name))
 
 
 def content_facts(file: Path, *, timezone: str) -> tuple[dict[str, int], dict[str, str]]:
@@ -206,13 +224,21 @@ def _record_publication(
 
 
 def _next_version(folders: DataFolders, as_of: date) -> str:
-    """`20261120-01`, `20261120-02`, …: names are never used twice, since a reader may still hold the old file."""
+    """`20261120-01`, `20261120-02`, …"""
     day = f"{as_of:%Y%m%d}"
-    taken = [int(file.stem.rsplit("-", 1)[1]) for file in folders.published.glob(f"marts-{day}-*.duckdb")]
+    taken = [int(file.stem.split("-")[2]) for file in folders.published.glob(f"marts-{day}-*.duckdb")]
     current = current_pointer(folders)
     if current and current.version.startswith(f"{day}-"):
         taken.append(int(current.version.rsplit("-", 1)[1]))
     return f"{day}-{max(taken, default=0) + 1:02d}"
+
+
+def _token(run_id: str, now: datetime, hashes: dict[str, str]) -> str:
+    """Makes a file's name its own for ever, also where the data directory was emptied and versions count from 1 again.
+
+    DuckDB knows open files by their path: a process that holds one would go on reading it under a name used twice.
+    """
+    return hashlib.sha256(repr((run_id, now.isoformat(), hashes)).encode()).hexdigest()[:8]
 
 
 def _copy_durably(source: Path, target: Path) -> str:
