@@ -18,6 +18,10 @@ class DataFolders:
         return self.root / "landing"
 
     @property
+    def sample_mark(self) -> Path:
+        return self.root / ".sample"
+
+    @property
     def build(self) -> Path:
         return self.root / "build"
 

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from click.testing import Result
 from typer.testing import CliRunner
 
 from pipelines import steps
 from pipelines.cli import app
 from pipelines.clock import SystemClock
 from pipelines.settings import PipelineSettings
+from pipelines.warehouse.lock import writer_lock
 
 COMMANDS = ["sample-data", "nightly", "status", "sql", "seal", "serve", "dagster", "demo", "doctor"]
 
@@ -161,6 +163,67 @@ def test_sample_data_never_writes_over_landing_unasked(runner: CliRunner, tmp_pa
     assert answer.exit_code == 1
     assert "--replace" in answer.stderr
     assert (tmp_path / "landing/saas/patients/mine").exists()
+
+
+@pytest.fixture
+def sampled(runner: CliRunner, tmp_path: Path) -> PipelineSettings:
+    """A data directory with a small sample in it, as `cdp sample-data` writes it."""
+    settings = PipelineSettings(data_dir=tmp_path / "sampled")
+    assert sample(runner, settings).exit_code == 0
+    return settings
+
+
+def sample(runner: CliRunner, settings: PipelineSettings, *options: str) -> Result:
+    small = ["sample-data", "--customers", "50", "--days", "30", "--end-on", "2026-11-20"]
+    return runner.invoke(app, [*small, *options], env=of(settings))
+
+
+def test_replacing_a_sample_removes_it_and_what_came_of_it(runner: CliRunner, sampled: PipelineSettings) -> None:
+    unasked = sample(runner, sampled)
+    sampled.folders.warehouse.write_bytes(b"identity history of made-up people")
+
+    replaced = sample(runner, sampled, "--seed", "8", "--replace")
+
+    assert (unasked.exit_code, replaced.exit_code) == (1, 0), replaced.output
+    assert "--replace" in unasked.stderr
+    assert [file.name for file in sampled.folders.build.iterdir()] == ["writer.lock"]
+
+
+@pytest.mark.parametrize("place", ["landing/saas/patients/mine", "build/warehouse.duckdb", "published/CURRENT"])
+def test_replace_never_empties_a_directory_that_sample_data_did_not_fill(
+    runner: CliRunner, tmp_path: Path, place: str
+) -> None:
+    (tmp_path / place).mkdir(parents=True)
+
+    answer = sample(runner, PipelineSettings(data_dir=tmp_path), "--replace")
+
+    assert answer.exit_code == 1
+    assert "/".join(place.split("/")[:2]) in answer.stderr
+    assert "样例" in answer.stderr
+    assert (tmp_path / place).exists()
+
+
+def test_replace_refuses_a_sample_to_which_somebody_added_a_batch(runner: CliRunner, sampled: PipelineSettings) -> None:
+    folder = clinics_by_hand(sampled)
+
+    answer = sample(runner, sampled, "--replace")
+
+    assert answer.exit_code == 1
+    assert "saas/clinics/by-hand" in answer.stderr
+    assert folder.exists()
+
+
+def test_replace_waits_for_a_night_instead_of_emptying_under_it(
+    runner: CliRunner, sampled: PipelineSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CDP_LOCK_WAIT_SECONDS", "0")
+
+    with writer_lock(sampled.folders, wait_seconds=0, owner="a night"):
+        answer = sample(runner, sampled, "--replace")
+
+    assert answer.exit_code == 1
+    assert "a night" in answer.stderr
+    assert any(sampled.folders.landing.iterdir())
 
 
 def test_files_dropped_by_hand_are_sealed_and_loaded(runner: CliRunner, own_copy: PipelineSettings) -> None:
