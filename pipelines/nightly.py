@@ -17,6 +17,8 @@ from pipelines import steps
 from pipelines.clock import Clock
 from pipelines.settings import PipelineSettings
 from pipelines.steps import StepReport
+from pipelines.warehouse.dbt import DbtSession
+from pipelines.warehouse.load import BatchResult
 from pipelines.warehouse.lock import writer_lock
 from pipelines.warehouse.publish import Publication, current_pointer
 from segment_engine.runtime.folders import DataFolders
@@ -97,7 +99,8 @@ def run_night(
         record.write(settings.folders)
         try:
             steps.check_business_day(settings, as_of, today=started.date())
-            _run_steps(settings, as_of, clock, record, progress, force)
+            with DbtSession(settings, as_of) as dbt:
+                _run_steps(settings, as_of, clock, record, progress, force, dbt)
         except BaseException as error:
             record.status = "failed"
             record.error = f"{type(error).__name__}: {error}"
@@ -110,7 +113,13 @@ def run_night(
 
 
 def _run_steps(
-    settings: PipelineSettings, as_of: date, clock: Clock, record: RunRecord, progress: Progress, force: bool
+    settings: PipelineSettings,
+    as_of: date,
+    clock: Clock,
+    record: RunRecord,
+    progress: Progress,
+    force: bool,
+    dbt: DbtSession,
 ) -> None:
     def step(name: str, work: Callable[[], StepReport]) -> StepReport:
         progress.step_started(name)
@@ -125,15 +134,22 @@ def _run_steps(
     def moved(name: str) -> Callable[[Any], None]:
         return lambda item: progress.step_moved(name, _say(item))
 
-    step("ingest", lambda: steps.ingest(settings, as_of, on_batch=moved("ingest")))
+    def batch_done(batch: BatchResult) -> None:
+        # There is news, so dbt will run: it makes itself ready while ingest waits for the parser and the disk.
+        if batch.status == "loaded":
+            dbt.parse_ahead()
+        progress.step_moved("ingest", _say(batch))
+
+    step("ingest", lambda: steps.ingest(settings, as_of, on_batch=batch_done))
     fingerprint = steps.input_fingerprint(settings, as_of)
     served = current_pointer(settings.folders)
     if served and served.fingerprint == fingerprint and not force:
         record.status, record.version = "unchanged", served.version
         return
-    step("prepare identity", lambda: steps.prepare_identity(settings, as_of, on_node=moved("prepare identity")))
+    dbt.parse_ahead()
+    step("prepare identity", lambda: steps.prepare_identity(settings, as_of, dbt, on_node=moved("prepare identity")))
     step("identity", lambda: steps.resolve_identity(settings, as_of))
-    step("marts and checks", lambda: steps.build_marts(settings, as_of, on_node=moved("marts and checks")))
+    step("marts and checks", lambda: steps.build_marts(settings, as_of, dbt, on_node=moved("marts and checks")))
 
     def publish() -> StepReport:
         publication, report = steps.publish(

@@ -21,7 +21,7 @@ from pipelines.settings import PipelineSettings
 from pipelines.warehouse.built import Built, Stage, read_built, write_built
 from pipelines.warehouse.catalog import catalog_json
 from pipelines.warehouse.connection import connect_warehouse, ensure_ingest_schema
-from pipelines.warehouse.dbt import BUILD_AFTER_IDENTITY, BUILD_BEFORE_IDENTITY, NodeResult, project_digest, run_dbt
+from pipelines.warehouse.dbt import BUILD_AFTER_IDENTITY, BUILD_BEFORE_IDENTITY, DbtSession, NodeResult, project_digest
 from pipelines.warehouse.landing import LandedBatch, discover, unsealed, waiting
 from pipelines.warehouse.ledger_snapshot import write_snapshot
 from pipelines.warehouse.load import BatchResult, ingest_all
@@ -112,13 +112,17 @@ def ingest(
 
 
 def prepare_identity(
-    settings: PipelineSettings, as_of: date, *, on_node: Callable[[NodeResult], None] | None = None
+    settings: PipelineSettings,
+    as_of: date,
+    dbt: DbtSession,
+    *,
+    on_node: Callable[[NodeResult], None] | None = None,
 ) -> StepReport:
     """Build staging and identity's input relations with dbt."""
     with building(settings, as_of, Stage.INPUTS):
         with connect_warehouse(settings) as con:
             con.execute("create schema if not exists identity")
-        results = run_dbt(settings, BUILD_BEFORE_IDENTITY, as_of=as_of, on_node=on_node)
+        results = dbt.run(BUILD_BEFORE_IDENTITY, on_node=on_node)
     with connect_warehouse(settings) as con:
         rows = _one(con, "select count(*) from intermediate.int_identity")
     return StepReport(rows=rows, facts={"models": len(results)})
@@ -141,11 +145,15 @@ def resolve_identity(settings: PipelineSettings, as_of: date) -> StepReport:
 
 
 def build_marts(
-    settings: PipelineSettings, as_of: date, *, on_node: Callable[[NodeResult], None] | None = None
+    settings: PipelineSettings,
+    as_of: date,
+    dbt: DbtSession,
+    *,
+    on_node: Callable[[NodeResult], None] | None = None,
 ) -> StepReport:
     """Build and test everything behind identity; a failing test raises DbtFailedError and nothing is published."""
     with building(settings, as_of, Stage.CHECKED):
-        results = run_dbt(settings, BUILD_AFTER_IDENTITY, as_of=as_of, on_node=on_node)
+        results = dbt.run(BUILD_AFTER_IDENTITY, on_node=on_node)
     kinds = Counter(result.resource_type for result in results)
     warned = [result for result in results if result.status == "warn"]
     with duckdb.connect(str(settings.folders.marts), read_only=True) as con:

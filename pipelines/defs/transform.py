@@ -1,6 +1,5 @@
 """dbt assets: what identity reads, and everything behind identity with its tests as asset checks."""
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,7 +10,7 @@ from pipelines.defs.partitions import BUSINESS_DAYS, SINGLE_RUN
 from pipelines.defs.resources import OWNERS, POOL, Platform, business_day, dbt_project
 from pipelines.steps import building
 from pipelines.warehouse.built import Stage
-from pipelines.warehouse.dbt import BEFORE_IDENTITY, BUILD_OPTIONS
+from pipelines.warehouse.dbt import BEFORE_IDENTITY, BUILD_OPTIONS, dbt_environment
 
 PROJECT = dbt_project()
 
@@ -50,8 +49,12 @@ TRANSLATOR = Translator(
 def identity_inputs(context: dg.AssetExecutionContext, dbt: DbtCliResource, platform: Platform) -> Iterator[Any]:
     """Staging and identity's input relations."""
     day, whole = business_day(context), not context.is_subset
-    with platform.writing("identity inputs", day) as settings, building(settings, day, Stage.INPUTS, whole=whole):
-        yield from dbt.cli(["build", *BUILD_OPTIONS, *_variables(context)], context=context).stream()
+    with (
+        platform.writing("identity inputs", day) as settings,
+        building(settings, day, Stage.INPUTS, whole=whole),
+        dbt_environment(settings, day),
+    ):
+        yield from dbt.cli(["build", *BUILD_OPTIONS], context=context).stream()
 
 
 @dbt_assets(
@@ -67,9 +70,9 @@ def identity_inputs(context: dg.AssetExecutionContext, dbt: DbtCliResource, plat
 def marts_and_checks(context: dg.AssetExecutionContext, dbt: DbtCliResource, platform: Platform) -> Iterator[Any]:
     """Marts, analyst views and their tests; a failing test fails the step, so nothing is published."""
     day, whole = business_day(context), not context.is_subset
-    with platform.writing("marts", day) as settings, building(settings, day, Stage.CHECKED, whole=whole):
-        yield from dbt.cli(["build", *BUILD_OPTIONS, *_variables(context)], context=context).stream()
-
-
-def _variables(context: dg.AssetExecutionContext) -> list[str]:
-    return ["--vars", json.dumps({"as_of": business_day(context).isoformat()})]
+    with (
+        platform.writing("marts", day) as settings,
+        building(settings, day, Stage.CHECKED, whole=whole),
+        dbt_environment(settings, day),
+    ):
+        yield from dbt.cli(["build", *BUILD_OPTIONS], context=context).stream()

@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 
 from pipelines.ingest.contracts import Column, Contract, raw_type
 from pipelines.ingest.manifest import Window
+from pipelines.ingest.spelling import Spelling
 
 # Characters that NFKC leaves alone and that need no trimming: ASCII, ideographs, and the commonest Chinese marks.
 PLAIN_CHARACTERS = (
@@ -101,26 +102,35 @@ def arrival_bounds(contract: Contract, window: Window) -> ArrivalBounds | None:
 
 
 def column_sql(
-    column: Column, *, raw: str, value: str, source_type: str, bounds: ArrivalBounds | None, may_hold_nul: bool
+    column: Column,
+    *,
+    raw: str,
+    value: str,
+    source_type: str,
+    bounds: ArrivalBounds | None,
+    spelling: Spelling = Spelling.ANY,
 ) -> ColumnSql:
     """The expressions of one column.
 
     `raw` and `value` are the identifiers of the source value and of the result, `source_type` the DuckDB type of
-    `raw`. `bounds` only for the column they name. `value` is null for missing and for bad values.
+    `raw`. `bounds` only for the column they name. `value` is null for missing and for bad values. With FINAL spelling
+    an empty value is null already.
     """
     source = raw if source_type == "VARCHAR" else f"cast({raw} as varchar)"
     is_list = source_type == "VARCHAR[]"
-    present = f"{raw} is not null" if is_list else f"{raw} is not null and not is_blank({source})"
-    unread = _unread(column, source=source, unread=f"{value} is null and {present}", is_list=is_list)
+    is_final = spelling is Spelling.FINAL
+    present = f"{raw} is not null" if is_list or is_final else f"{raw} is not null and not is_blank({source})"
+    text = source if is_final else f"tidy_text({source})"
+    unread = _unread(column, source=source, text=text, unread=f"{value} is null and {present}", is_list=is_list)
     more = [*_value_faults(column, value), *_arrival_faults(value, bounds)]
-    if may_hold_nul and column.type in {"text", "options"}:
+    if spelling is Spelling.ANY and column.type in {"text", "options"}:
         more.insert(0, ("nul_character", f"contains({source}, chr(0))"))
     # Missing or unread, a required value is null; its code tells which, and unread is told first.
     absent = [("missing_required", f"{value} is null")] if column.required else []
     whole = absent or [(code, fault) for code, fault in unread if code not in PARTS_OF_UNREAD]
     return ColumnSql(
         name=column.name,
-        value=_value(column, raw=raw, source=source, source_type=source_type),
+        value=_value(column, raw=raw, source=source, text=text, source_type=source_type),
         is_bad=" or ".join(f"({fault})" for _, fault in [*whole, *more]) or "false",
         code=_first_code([*unread, *absent, *more]),
     )
@@ -141,30 +151,39 @@ def quote_identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _value(column: Column, *, raw: str, source: str, source_type: str) -> str:
+def _value(column: Column, *, raw: str, source: str, text: str, source_type: str) -> str:
     if column.type == "options":
-        return _list_value(raw if source_type == "VARCHAR[]" else f"parsed_list({source})")
+        listed = _list_value(raw if source_type == "VARCHAR[]" else f"parsed_list({source})")
+        if source_type != "VARCHAR" or text != source:
+            return listed
+        many = f"contains({source}, '|') or starts_with({source}, '[')"
+        return f"case when {source} is null then null when {many} then {listed} else [{source}] end"
     if source_type.lower() != raw_type(column) or column.type in {"text", "option"} or column.unit == "yuan":
-        return _from_text(column, source)
+        return _from_text(column, source, text)
     spans = {"date": DAY_SPAN, "datetime": MOMENT_SPAN}
     return f"case when {raw} {spans[column.type]} then {raw} end" if column.type in spans else raw
 
 
-def _from_text(column: Column, source: str) -> str:
-    text = f"tidy_text({source})"
+def _from_text(column: Column, source: str, text: str) -> str:
+    # The same expression twice would be evaluated twice for every value that is null.
+    other = "" if text == source else text
     match column.type:
         case "text":
-            return f"normal_text({source})"
+            return f"normal_text({source})" if other else source
         case "option":
-            return f"coalesce({_allowed_value(column, source)}, {_allowed_value(column, text)})"
+            return _first(_allowed_value(column, source), other and _allowed_value(column, other))
         case "boolean":
             return _boolean_value(source, text)
         case "date":
             return _date_value(source, text)
         case "datetime":
-            return f"coalesce({_moment_value(source)}, {_moment_value(text)})"
+            return _first(_moment_value(source), other and _moment_value(other))
         case _:
             return _yuan_value(source, text) if column.unit == "yuan" else _whole_value(source, text)
+
+
+def _first(value: str, other: str) -> str:
+    return f"coalesce({value}, {other})" if other else value
 
 
 def _allowed_value(column: Column, source: str) -> str:
@@ -220,9 +239,8 @@ def _list_value(parsed: str) -> str:
     return f"nullif({cleaned}, cast([] as varchar[]))"
 
 
-def _unread(column: Column, *, source: str, unread: str, is_list: bool) -> list[tuple[str, str]]:
+def _unread(column: Column, *, source: str, text: str, unread: str, is_list: bool) -> list[tuple[str, str]]:
     """(fault code, predicate) for a value that is there but cannot be read, in the order in which they are told."""
-    text = f"tidy_text({source})"
     digits = f"{unread} and regexp_full_match({text}, '[+-]?[0-9]+([.]0*)?')"
     match column.type:
         case "text":

@@ -4,7 +4,6 @@ The fast way reads the file once, in parallel, without knowing where a row stand
 of rows matters, the file is read again in order to say which line and why. The protocol around this is in `worker`.
 """
 
-import mmap
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +23,9 @@ from pipelines.ingest.quarantine import refusal
 from pipelines.ingest.readers import Source, csv_source, json_source, parquet_source, xlsx_source
 from pipelines.ingest.rejects import write_numbered_rejects, write_text_rejects
 from pipelines.ingest.sandbox import Sandboxes, open_sandbox
+from pipelines.ingest.spelling import Spelling, csv_spelling
 from pipelines.ingest.staging import IN_FILE_ORDER, UNNUMBERED, TypedRows, staged_counts, typed_rows, write_staged
 
-# A file this small is read by one thread anyway, so its rows come numbered for free.
-ALWAYS_NUMBERED_BYTES = 8 << 20
 SHOWN_ERROR_CHARACTERS = 200
 
 
@@ -57,7 +55,7 @@ def parse_file(request: ParseRequest, sandboxes: Sandboxes) -> ParseReply:
 
 def _parse_sheet(request: ParseRequest) -> ParseReply:
     with closing(open_sandbox(request.rules, threads=1)) as con:
-        rows = typed_rows(request, xlsx_source(request.contract, request.file, con), may_hold_nul=True)
+        rows = typed_rows(request, xlsx_source(request.contract, request.file, con))
         counts = _stage_numbered(con, request, rows)
         if counts[1]:
             write_numbered_rejects(con, request, rows)
@@ -66,7 +64,7 @@ def _parse_sheet(request: ParseRequest) -> ParseReply:
 
 def _parse_parquet(request: ParseRequest, sandboxes: Sandboxes) -> ParseReply:
     with sandboxes.shared(request, threads=request.threads) as con:
-        rows = typed_rows(request, parquet_source(request.contract, request.file, con), may_hold_nul=True)
+        rows = typed_rows(request, parquet_source(request.contract, request.file, con))
         counts = _stage_numbered(con, request, rows)
     if counts[1]:
         with closing(open_sandbox(request.rules, threads=request.threads)) as con:
@@ -91,7 +89,7 @@ def _parse_text(request: ParseRequest, sandboxes: Sandboxes) -> ParseReply:
     return _reply(
         counts,
         unknown=_source(request, text.file).unknown,
-        numbered=_is_numbered(request, text.file),
+        numbered=_is_numbered(request),
         guessed=text.encoding if request.encoding is None and text.encoding != "utf-8" else None,
     )
 
@@ -107,7 +105,7 @@ def _reply(
 
 def _read_fast(request: ParseRequest, text: Path, sandboxes: Sandboxes) -> tuple[int, int] | None:
     """Stage the file; good and bad rows, or None when its structure is broken somewhere."""
-    numbered = _is_numbered(request, text)
+    numbered = _is_numbered(request)
     try:
         with sandboxes.shared(request, threads=1 if numbered else request.threads) as con:
             write_staged(con, request, _rows(request, text), row_number=IN_FILE_ORDER if numbered else UNNUMBERED)
@@ -145,7 +143,8 @@ def _restage(
 
 
 def _rows(request: ParseRequest, text: Path) -> TypedRows:
-    return typed_rows(request, _source(request, text), may_hold_nul=_may_hold_nul(request, text))
+    spelling = csv_spelling(text) if request.format == "csv" else Spelling.ANY
+    return typed_rows(request, _source(request, text), spelling=spelling)
 
 
 def _source(request: ParseRequest, text: Path) -> Source:
@@ -161,18 +160,9 @@ def _as_utf8(request: ParseRequest, encoding: Encoding) -> _Text:
     return _Text(copy, encoding)
 
 
-def _is_numbered(request: ParseRequest, text: Path) -> bool:
-    return request.numbered or text.stat().st_size <= ALWAYS_NUMBERED_BYTES
-
-
-def _may_hold_nul(request: ParseRequest, text: Path) -> bool:
-    """Whether a NUL may be in a value; for CSV one memory-speed look at the file spares a look at every value."""
-    if request.format != "csv":
-        return True
-    if text.stat().st_size == 0:
-        return False
-    with text.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return content.find(b"\0") >= 0
+def _is_numbered(request: ParseRequest) -> bool:
+    # One thread reads the rows in their order, so they come numbered for free.
+    return request.numbered or request.threads == 1
 
 
 def _in_short(error: Exception) -> str:

@@ -14,6 +14,7 @@ from pipelines.ingest.normalise import (
 )
 from pipelines.ingest.parse_messages import ParseRequest
 from pipelines.ingest.readers import Source
+from pipelines.ingest.spelling import Spelling
 
 UNNUMBERED = "cast(null as bigint)"
 IN_FILE_ORDER = "row_number() over ()"
@@ -60,7 +61,7 @@ typed_rows as (
         return self.source.columns[column.name][0]
 
 
-def typed_rows(request: ParseRequest, source: Source, *, may_hold_nul: bool) -> TypedRows:
+def typed_rows(request: ParseRequest, source: Source, *, spelling: Spelling = Spelling.ANY) -> TypedRows:
     """How the request's contract reads this source."""
     contract = request.contract
     bounds = arrival_bounds(contract, request.window)
@@ -76,7 +77,7 @@ def typed_rows(request: ParseRequest, source: Source, *, may_hold_nul: bool) -> 
                 value=f"v{position}",
                 source_type=source.columns[column.name][1],
                 bounds=bounds if bounds and column.name == bounds.column else None,
-                may_hold_nul=may_hold_nul,
+                spelling=spelling,
             )
         )
     return TypedRows(source, tuple(columns))
@@ -87,9 +88,10 @@ def write_staged(con: duckdb.DuckDBPyConnection, request: ParseRequest, rows: Ty
     values = ", ".join(
         f"v{position} as {quote_identifier(column.name)}" for position, column in enumerate(rows.columns)
     )
+    batch_id = quote_literal(request.batch_id)
     con.execute(
         f"copy ({rows.steps(row_number=row_number)}"
-        f" select {values}, {quote_literal(request.batch_id)} as _batch_id, {rows.is_bad} as _bad, _row from typed_rows)"
+        f" select {values}, {batch_id} as _batch_id, {rows.is_bad} as _bad, _row from typed_rows)"
         f" to {quote_literal(str(request.staged))} ({PARQUET_OPTIONS})"
     )
 

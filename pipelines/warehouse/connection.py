@@ -90,9 +90,7 @@ def _grow(con: DuckDBPyConnection, contract: Contract, existing: dict[str, str])
         return
     con.execute("begin")
     for column in new:
-        con.execute(
-            f"alter table {tail(contract)} add column {quote_identifier(column.name)} {raw_type(column)}"
-        )
+        con.execute(f"alter table {tail(contract)} add column {quote_identifier(column.name)} {raw_type(column)}")
     con.execute("commit")
 
 

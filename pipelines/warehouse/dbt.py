@@ -4,14 +4,14 @@ What the models mean lives in `dbt_project/`; Dagster runs the same project thro
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import Any, Self
 
 from pipelines.settings import PipelineSettings
 
@@ -46,6 +46,81 @@ class DbtFailedError(Exception):
         super().__init__(listed or message or "dbt failed")
 
 
+class DbtSession:
+    """dbt for the commands of one business day; told to parse ahead, they share one parsed project.
+
+    A context manager; the environment variables that the project reads are set while it is open. Only the thread that
+    opened it may run commands, one after another.
+    """
+
+    def __init__(self, settings: PipelineSettings, as_of: date) -> None:
+        self._settings = settings
+        self._as_of = as_of
+        self._manifest: Any = None
+        self._parsing: Thread | None = None
+        self._environment = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._environment.enter_context(dbt_environment(self._settings, self._as_of))
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._wait()
+        self._environment.close()
+
+    def parse_ahead(self) -> None:
+        """Import dbt and parse the project in the background; asking again does nothing.
+
+        Neither opens the warehouse. What goes wrong here goes wrong again in `run`, which reports it.
+        """
+        if self._parsing is None:
+            self._parsing = Thread(target=self._parse, name="parse dbt project")
+            self._parsing.start()
+
+    def run(self, arguments: Sequence[str], *, on_node: Callable[[NodeResult], None] | None = None) -> list[NodeResult]:
+        """Run one command (`["build", "--select", …]`) and return its nodes' results; raises DbtFailedError.
+
+        Warnings are results with status `warn`; they do not fail the night.
+        """
+        from dbt.adapters.duckdb.connections import DuckDBConnectionManager  # noqa: PLC0415
+
+        def listen(event: Any) -> None:
+            if on_node and event.info.name in {"LogModelResult", "LogTestResult", "LogSnapshotResult"}:
+                info = event.data.node_info
+                seconds = event.data.execution_time
+                on_node(NodeResult(info.node_name, info.resource_type, info.node_status, "", 0, seconds))
+
+        self._wait()
+        try:
+            outcome = self._invoke(arguments, [listen])
+        finally:
+            # The adapter keeps its files open for a next command; the steps after this one need them.
+            DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
+        if outcome.exception is not None:
+            raise DbtFailedError([], str(outcome.exception)) from outcome.exception
+        results = [_node_result(result) for result in getattr(outcome.result, "results", ())]
+        failed = [result for result in results if result.status in {"error", "fail"}]
+        if failed or not outcome.success:
+            raise DbtFailedError(failed)
+        return results
+
+    def _parse(self) -> None:
+        outcome = self._invoke(["parse"], [])
+        self._manifest = outcome.result if outcome.success else None
+
+    def _invoke(self, arguments: Sequence[str], callbacks: list[Callable[[Any], None]]) -> Any:
+        from dbt.cli.main import dbtRunner  # noqa: PLC0415  (importing dbt costs seconds; only a night pays them)
+
+        # `parse` has written the manifest that the catalogue is made from; a build given it would write it once more.
+        written = () if self._manifest is None else ("--no-write-json",)
+        runner = dbtRunner(manifest=self._manifest, callbacks=callbacks)
+        return runner.invoke([*arguments, *common_arguments(self._settings), *written])
+
+    def _wait(self) -> None:
+        if self._parsing is not None:
+            self._parsing.join()
+
+
 def run_dbt(
     settings: PipelineSettings,
     arguments: Sequence[str],
@@ -53,34 +128,12 @@ def run_dbt(
     as_of: date,
     on_node: Callable[[NodeResult], None] | None = None,
 ) -> list[NodeResult]:
-    """Run one dbt command (`["build", "--select", …]`) and return its nodes' results; raises DbtFailedError.
-
-    Warnings are results with status `warn`; they do not fail the night.
-    """
-    from dbt.adapters.duckdb.connections import DuckDBConnectionManager  # noqa: PLC0415
-    from dbt.cli.main import dbtRunner  # noqa: PLC0415  (importing dbt costs seconds; only a night pays them)
-
-    def listen(event: Any) -> None:
-        if on_node and event.info.name in {"LogModelResult", "LogTestResult", "LogSnapshotResult"}:
-            info = event.data.node_info
-            on_node(NodeResult(info.node_name, info.resource_type, info.node_status, "", 0, event.data.execution_time))
-
-    with dbt_environment(settings):
-        try:
-            outcome = dbtRunner(callbacks=[listen]).invoke([*arguments, *common_arguments(settings, as_of)])
-        finally:
-            # The adapter keeps its files open for a next command; the steps after this one need them.
-            DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
-    if outcome.exception is not None:
-        raise DbtFailedError([], str(outcome.exception)) from outcome.exception
-    results = [_node_result(result) for result in getattr(outcome.result, "results", ())]
-    failed = [result for result in results if result.status in {"error", "fail"}]
-    if failed or not outcome.success:
-        raise DbtFailedError(failed)
-    return results
+    """Run one dbt command in a session of its own; raises DbtFailedError."""
+    with DbtSession(settings, as_of) as dbt:
+        return dbt.run(arguments, on_node=on_node)
 
 
-def common_arguments(settings: PipelineSettings, as_of: date) -> list[str]:
+def common_arguments(settings: PipelineSettings) -> list[str]:
     """The options that every dbt command of ours takes; global ones included, so that dbt stays quiet."""
     return [
         "--project-dir", str(PROJECT_DIR),
@@ -89,7 +142,6 @@ def common_arguments(settings: PipelineSettings, as_of: date) -> list[str]:
         "--log-path", str(settings.folders.build.resolve() / "dbt_logs"),
         "--log-level", "none",
         "--no-print",
-        "--vars", json.dumps({"as_of": as_of.isoformat()}),
     ]  # fmt: skip
 
 
@@ -99,9 +151,12 @@ def target_path(settings: PipelineSettings) -> Path:
 
 
 @contextmanager
-def dbt_environment(settings: PipelineSettings) -> Iterator[None]:
-    """The environment variables that `profiles.yml` reads, set for the time of one command."""
-    ours = dbt_variables(settings)
+def dbt_environment(settings: PipelineSettings, as_of: date) -> Iterator[None]:
+    """The environment variables that the project reads, set for as long as its commands run.
+
+    The business day is one of them because dbt parses the whole project anew when `--vars` differ from last night's.
+    """
+    ours = dbt_variables(settings) | {"CDP_AS_OF": as_of.isoformat()}
     before = {name: os.environ.get(name) for name in ours}
     os.environ.update(ours)
     try:

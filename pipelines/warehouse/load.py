@@ -6,6 +6,7 @@ place and renamed. Preparing is in `prepare`, which row wins a key in `winners`,
 
 import shutil
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from pipelines.ingest.quarantine import refusal
 from pipelines.settings import PipelineSettings
 from pipelines.warehouse.landing import LandedBatch
 from pipelines.warehouse.ledger import Known, LedgerEntry, known_batches, says_already, write_entry
-from pipelines.warehouse.parser import Parser, ParserProcess
+from pipelines.warehouse.parser import Parser, ParserPool
 from pipelines.warehouse.prepare import PreparedBatch, number_rows, prepare_batch
 from pipelines.warehouse.quarantine_files import RejectedFile, write_quarantine, write_rejections
 from pipelines.warehouse.segments import compact, remove_orphans
@@ -58,7 +59,7 @@ def ingest_all(
     """Load every batch that is new, in the order given; a refused batch never stops the others.
 
     Needs the writer lock and `ensure_ingest_schema`. What a killed run left in the staging folder is removed first.
-    While one batch is loaded the next is parsed.
+    While one batch is loaded the next ones are parsed.
     """
     shutil.rmtree(settings.folders.staged, ignore_errors=True)
     remove_orphans(con, settings.folders)
@@ -92,19 +93,18 @@ def _is_new(batch: LandedBatch, known: Mapping[tuple[str, str, str], Known]) -> 
 def _parsing_ahead(
     settings: PipelineSettings, batches: Sequence[LandedBatch]
 ) -> Iterator[tuple[Parser, Iterator[PreparedBatch]]]:
-    """A parser, and the batches prepared with it in turn, each one begun while the one before it is in use."""
-    ahead = ThreadPoolExecutor(max_workers=1, thread_name_prefix="parse-ahead")
-    parser = ParserProcess()
+    """A parser, and the batches prepared with it in turn, some of them ahead of the one in use."""
+    ahead = ThreadPoolExecutor(max_workers=settings.threads, thread_name_prefix="parse-ahead")
+    parser = ParserPool(settings.threads)
 
     def prepared() -> Iterator[PreparedBatch]:
-        waiting: Future[PreparedBatch] | None = None
+        waiting: deque[Future[PreparedBatch]] = deque()
         for batch in batches:
-            begun = ahead.submit(prepare_batch, settings, batch, parser)
-            if waiting is not None:
-                yield waiting.result()
-            waiting = begun
-        if waiting is not None:
-            yield waiting.result()
+            waiting.append(ahead.submit(prepare_batch, settings, batch, parser))
+            if len(waiting) > settings.threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
     try:
         yield parser, prepared()

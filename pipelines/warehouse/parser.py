@@ -1,10 +1,11 @@
-"""The pipeline's end of the parser process: started when first needed, kept, started again after a crash or timeout.
+"""The pipeline's end of the parser processes: started when first needed, kept, started again after a crash or timeout.
 
 What happens inside the process belongs to `pipelines.ingest.worker`.
 """
 
 import json
 import os
+import queue
 import select
 import subprocess
 import sys
@@ -116,6 +117,41 @@ class ParserProcess:
             self.close()
             raise ParserUnavailable("the parser process does not start; its reason is on stderr / 解析进程无法启动")
         return self._process
+
+
+class ParserPool:
+    """Parser processes that work side by side, each at one file; a context manager that ends them."""
+
+    def __init__(self, size: int) -> None:
+        self._all = [ParserProcess() for _ in range(size)]
+        self._free: queue.SimpleQueue[ParserProcess] = queue.SimpleQueue()
+        self._closed = False
+        for parser in self._all:
+            self._free.put(parser)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def parse(self, request: ParseRequest) -> ParseReply:
+        """Parse one file in a process that is free, waiting for one; answers like `ParserProcess.parse`."""
+        parser = self._free.get()
+        try:
+            if self._closed:
+                return ParseReply(problem=refusal("parser_crashed", request.file.name))
+            return parser.parse(request)
+        finally:
+            self._free.put(parser)
+
+    def close(self) -> None:
+        """End all processes, also those at work; nothing is parsed afterwards."""
+        self._closed = True
+        for parser in self._all:
+            parser.close()
 
 
 def _first_answer(process: subprocess.Popen[bytes]) -> bytes | None:

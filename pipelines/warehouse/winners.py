@@ -39,7 +39,9 @@ def has_repeated_keys(con: DuckDBPyConnection, batch: StagedBatch) -> bool:
     distinct = _scalar(con, f"select count(distinct hash({keys})) from {_staged(batch)}")
     if distinct == batch.good_rows:
         return False
-    return _scalar(con, f"select count(*) from (select 1 from {_staged(batch)} group by {keys} having count(*) > 1)") > 0
+    return (
+        _scalar(con, f"select count(*) from (select 1 from {_staged(batch)} group by {keys} having count(*) > 1)") > 0
+    )
 
 
 def load_rows(con: DuckDBPyConnection, folders: DataFolders, batch: StagedBatch, *, repeated_keys: bool) -> int:
@@ -94,7 +96,9 @@ def _meets_known_keys(con: DuckDBPyConnection, batch: StagedBatch) -> bool:
     if not batch.good_rows or not _scalar(con, f"select count(*) from (from {_raw(batch)} limit 1)"):
         return False
     keys = _names(batch.contract.key)
-    return _scalar(con, f"select count(*) from (from {_raw(batch)} semi join {_staged(batch)} using ({keys}) limit 1)") > 0
+    return (
+        _scalar(con, f"select count(*) from (from {_raw(batch)} semi join {_staged(batch)} using ({keys}) limit 1)") > 0
+    )
 
 
 def _create_contested(con: DuckDBPyConnection, batch: StagedBatch) -> None:

@@ -48,9 +48,9 @@ def another_night() -> list[str]:
     ]
     for table, key, owner in (source for sources in GROWING.values() for source in sources):
         statements += [
-            f"update raw.{table} set _batch_id = 'again' where hash({key}) % 50 = 1",
-            f"update raw.{table} set _batch_id = 'moved', {owner} = 'unknown' where hash({key}) % 50 = 2",
-            f"""insert into raw.{table}
+            f"update raw_tail.{table} set _batch_id = 'again' where hash({key}) % 50 = 1",
+            f"update raw_tail.{table} set _batch_id = 'moved', {owner} = 'unknown' where hash({key}) % 50 = 2",
+            f"""insert into raw_tail.{table}
                 select * replace ({key} || '-late' as {key}, 'late' as _batch_id)
                 from raw.{table} where hash({key}) % 30 = 3""",
         ]
@@ -82,7 +82,7 @@ def test_a_failed_night_leaves_the_fact_as_it_was(own_copy: PipelineSettings) ->
     change_warehouse(
         own_copy,
         "update identity.assignment set customer_key = customer_key + 100000 where hash(key) % 10 = 0",
-        """insert into raw.operational__points_entries
+        """insert into raw_tail.operational__points_entries
            select * replace ('broken' as entry_id, null as booked_at, 'broken' as _batch_id)
            from raw.operational__points_entries
            semi join (

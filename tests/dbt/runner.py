@@ -28,7 +28,10 @@ class Outcome:
 def run_dbt(data_dir: Path, *arguments: str, as_of: date) -> Outcome:
     """Run one dbt command for a business day; failing nodes are part of the outcome, not an exception."""
     target = data_dir / "target"
-    environment = {"CDP_DATA_DIR": str(data_dir), "CDP_TIMEZONE": ZONE, "CDP_THREADS": "2", "CDP_MEMORY_LIMIT": "2GB"}
+    environment = {
+        "CDP_DATA_DIR": str(data_dir), "CDP_TIMEZONE": ZONE, "CDP_THREADS": "2", "CDP_MEMORY_LIMIT": "2GB",
+        "CDP_AS_OF": as_of.isoformat(),
+    }  # fmt: skip
     common = [
         "--project-dir", str(PROJECT),
         "--profiles-dir", str(PROJECT),
@@ -36,7 +39,6 @@ def run_dbt(data_dir: Path, *arguments: str, as_of: date) -> Outcome:
         "--log-path", str(data_dir / "logs"),
         "--log-level", "none",
         "--no-print",
-        "--vars", json.dumps({"as_of": as_of.isoformat()}),
     ]  # fmt: skip
     with mock.patch.dict(os.environ, environment):
         try:

@@ -94,7 +94,7 @@ def test_a_failed_check_keeps_the_last_good_version_and_says_why(own_copy: Pipel
     before = read_pointer(own_copy.folders)
     with duckdb.connect(str(own_copy.folders.warehouse)) as con:
         # What no night of ours would do: a second clinic of the same id, past the ledger.
-        con.execute("insert into raw.saas__clinics select * from raw.saas__clinics limit 1")
+        con.execute("insert into raw_tail.saas__clinics select * from raw.saas__clinics limit 1")
 
     with pytest.raises(DbtFailedError):
         run_night(own_copy, as_of=END_ON, clock=MORNING, force=True)
@@ -110,9 +110,25 @@ def dirty_night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PipelineSe
     root = tmp_path_factory.mktemp("dirty")
     write_sample(DataFolders(root), customers=400, days=60, seed=3, end_on=END_ON, dirty=True, zone=ZONE)
     settings = PipelineSettings(data_dir=root)
-    run_night(settings, as_of=END_ON, clock=MORNING)
+    with pytest.MonkeyPatch.context() as patch:
+        # As few rows as a sample has, kept in both ways that rows are kept.
+        patch.setattr("pipelines.warehouse.segments.SEGMENT_ROWS", 100)
+        run_night(settings, as_of=END_ON, clock=MORNING)
     yield settings
     shutil.rmtree(root)
+
+
+def test_a_night_over_segments_publishes_what_a_night_over_tables_does(
+    dirty_night: PipelineSettings, tmp_path: Path
+) -> None:
+    other = PipelineSettings(data_dir=tmp_path / "data")
+    shutil.copytree(dirty_night.folders.landing, other.folders.landing)
+
+    run_night(other, as_of=END_ON, clock=MORNING)
+
+    assert (dirty_night.folders.build / "raw").exists()
+    assert not (other.folders.build / "raw").exists()
+    assert read_pointer(other.folders).content_hashes == read_pointer(dirty_night.folders).content_hashes
 
 
 def test_dirty_data_is_quarantined_where_it_was_planted(dirty_night: PipelineSettings) -> None:

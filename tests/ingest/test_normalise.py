@@ -20,6 +20,7 @@ from pipelines.ingest.normalise import (
 )
 from pipelines.ingest.parse_messages import SandboxRules
 from pipelines.ingest.sandbox import open_sandbox
+from pipelines.ingest.spelling import Spelling
 from tests.ingest.factory import ZONE
 
 
@@ -28,9 +29,9 @@ def read(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sandbox")
     con = open_sandbox(SandboxRules(folder, folder, "Asia/Shanghai", "1GB"), threads=1)
 
-    def read_column(column, values, source_type="VARCHAR", *, bounds=None, may_hold_nul=True):
+    def read_column(column, values, source_type="VARCHAR", *, bounds=None, spelling=Spelling.ANY):
         """For each value (result, code); also that a row is called bad exactly when a code says why."""
-        sql = column_sql(column, raw="r", value="v", source_type=source_type, bounds=bounds, may_hold_nul=may_hold_nul)
+        sql = column_sql(column, raw="r", value="v", source_type=source_type, bounds=bounds, spelling=spelling)
         rows = con.execute(
             f"with given as (select unnest($values::{source_type}[]) as r), read as (select *, {sql.value} as v"
             f" from given) select v, coalesce({sql.is_bad}, false), {sql.code} from read",

@@ -270,14 +270,13 @@ def test_the_parser_reads_no_file_outside_its_folders(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
-def test_the_fast_way_and_the_ordered_way_agree(tmp_path, form, monkeypatch):
+def test_the_fast_way_and_the_ordered_way_agree(tmp_path, form):
     rows = [phone(f"K{number}", f"号码,{number}\n{number % 7}") for number in range(400)]
     rows[123]["relation"], rows[321]["phone"] = "邻居", " "
     content = csv_text(rows) if form == "csv" else jsonl_text(rows)
-    ordered = parsed(tmp_path, content, form)
-    monkeypatch.setattr(parse_module, "ALWAYS_NUMBERED_BYTES", 0)
 
-    fast = parsed(tmp_path, content, form)
+    ordered = parsed(tmp_path, content, form, threads=1)
+    fast = parsed(tmp_path, content, form, threads=2)
 
     assert not fast.reply.numbered
     assert ordered.reply.numbered

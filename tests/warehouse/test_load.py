@@ -219,7 +219,7 @@ def test_within_a_batch_the_last_line_of_the_newest_version_wins(settings, con, 
 
 
 def test_repeated_keys_in_a_large_file_are_settled_by_line_too(settings, con, parser, monkeypatch):
-    monkeypatch.setattr("pipelines.ingest.parse.ALWAYS_NUMBERED_BYTES", 0)
+    monkeypatch.setattr("pipelines.warehouse.prepare.LARGE_FILE_BYTES", 0)
     rows = [event(f"E{number % 700}", object_name=f"第{number}行") for number in range(1000)]
     land(settings, EVENTS, jsonl_text(rows), rows=1000, form="jsonl")
 

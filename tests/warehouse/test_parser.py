@@ -7,13 +7,15 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pipelines.ingest.contracts import load_contracts
 from pipelines.warehouse.load import ingest_batch
-from pipelines.warehouse.parser import SEARCH_PATH, ParserProcess, ParserUnavailable
+from pipelines.warehouse.parser import SEARCH_PATH, ParserPool, ParserProcess, ParserUnavailable
 from tests.ingest.factory import PHONES, csv_text, land, landed, phone, request_for
 
 
@@ -154,3 +156,39 @@ def test_a_parser_at_work_ends_soon_after_its_pipeline_was_killed(tmp_path, monk
     while orphan.exists() and "zombie" not in orphan.read_text() and time.monotonic() < deadline:
         time.sleep(0.1)
     assert time.monotonic() < deadline
+
+
+MEETS_ANOTHER = """
+    import time
+    from pathlib import Path
+    from pipelines.ingest.parse_messages import ParseReply
+    place = request.staged.parent
+    (place / f"at-work-{request.batch_id}").touch()
+    while len(list(place.glob("at-work-*"))) < 2:
+        time.sleep(0.01)
+    return ParseReply(good=7)
+"""
+
+
+def test_a_pool_parses_files_side_by_side(tmp_path, monkeypatch, request_to_parse):
+    crash_on_request(tmp_path, monkeypatch, MEETS_ANOTHER.strip())
+    requests = [replace(request_to_parse, batch_id=name) for name in ("a", "b")]
+
+    with ParserPool(2) as pool, ThreadPoolExecutor(2) as threads:
+        replies = list(threads.map(pool.parse, requests))
+
+    assert [reply.good for reply in replies] == [7, 7]
+
+
+def test_a_closed_pool_ends_what_is_at_work_and_begins_nothing_more(tmp_path, monkeypatch, request_to_parse):
+    crash_on_request(tmp_path, monkeypatch, "(request.staged.parent / 'at-work').touch(); import time; time.sleep(60)")
+    pool = ParserPool(1)
+    with ThreadPoolExecutor(2) as threads:
+        replies = [threads.submit(pool.parse, request_to_parse) for _ in range(2)]
+        while not (request_to_parse.staged.parent / "at-work").exists():
+            time.sleep(0.01)
+
+        pool.close()
+
+        problems = [reply.result(timeout=20).problem for reply in replies]
+    assert [problem and problem.code for problem in problems] == ["parser_crashed", "parser_crashed"]

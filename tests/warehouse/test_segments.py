@@ -149,4 +149,7 @@ def test_a_data_directory_that_moved_shows_the_same_rows(tmp_path):
 
     with connect_warehouse(moved) as con:
         ensure_ingest_schema(con, moved.folders)
-        assert con.execute("select event_id from raw.mini_program__events order by all").fetchall() == [("E1",), ("E2",)]
+        assert con.execute("select event_id from raw.mini_program__events order by all").fetchall() == [
+            ("E1",),
+            ("E2",),
+        ]
