@@ -48,7 +48,7 @@ TRANSLATOR = Translator(
 )
 def identity_inputs(context: dg.AssetExecutionContext, dbt: DbtCliResource, platform: Platform) -> Iterator[Any]:
     """Staging and identity's input relations."""
-    day, whole = business_day(context), not context.is_subset
+    day, whole = business_day(context), context.selected_asset_keys == identity_inputs.keys
     with (
         platform.writing("identity inputs", day) as settings,
         building(settings, day, Stage.INPUTS, whole=whole),
@@ -69,7 +69,7 @@ def identity_inputs(context: dg.AssetExecutionContext, dbt: DbtCliResource, plat
 )
 def marts_and_checks(context: dg.AssetExecutionContext, dbt: DbtCliResource, platform: Platform) -> Iterator[Any]:
     """Marts, analyst views and their tests; a failing test fails the step, so nothing is published."""
-    day, whole = business_day(context), not context.is_subset
+    day, whole = business_day(context), context.selected_asset_keys == marts_and_checks.keys
     with (
         platform.writing("marts", day) as settings,
         building(settings, day, Stage.CHECKED, whole=whole),
