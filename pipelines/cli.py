@@ -1,7 +1,6 @@
 """The `cdp` command: arguments in, functions called, answers shown. No rule of the product lives here."""
 
 import json
-import shutil
 import sys
 from datetime import date
 from enum import StrEnum
@@ -50,32 +49,34 @@ def sample_data(
     end_on: Annotated[
         str | None, typer.Option(metavar="YYYY-MM-DD", help="Last business day [default: yesterday]")
     ] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Empty the data directory first / 先清空数据目录")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Remove an older sample and its nights first / 先清空旧的样例数据")
+    ] = False,
 ) -> None:
     """Write landing batches of a believable clinic chain. / 生成样例数据"""
-    from pipelines.sample.generate import write_sample  # noqa: PLC0415
+    from pipelines.sample_data import SampleRefusedError, make_sample  # noqa: PLC0415
+    from pipelines.warehouse.lock import WarehouseBusy  # noqa: PLC0415
 
     settings = _settings()
-    landing = settings.folders.landing
-    if landing.exists() and any(landing.iterdir()):
-        if not replace:
-            _fail(f"{landing} is not empty; --replace empties the data directory first / 已有数据,加 --replace 先清空")
-        _empty(settings)
-    with out.status("writing sample data / 正在生成样例数据") as status:
-        summary = write_sample(
-            settings.folders,
-            customers=customers,
-            days=days,
-            seed=seed,
-            end_on=_day(end_on, settings),
-            dirty=dirty,
-            zone=settings.zone,
-            on_progress=lambda table, rows: status.update(f"writing sample data: {table} ({rows:,} rows)"),
-        )
+    day = _day(end_on, settings)
+    try:
+        with out.status("writing sample data / 正在生成样例数据") as status:
+            summary = make_sample(
+                settings,
+                customers=customers,
+                days=days,
+                seed=seed,
+                end_on=day,
+                dirty=dirty,
+                replace=replace,
+                on_progress=lambda table, rows: status.update(f"writing sample data: {table} ({rows:,} rows)"),
+            )
+    except (SampleRefusedError, WarehouseBusy) as error:
+        _fail(str(error))
     rows = sum(summary.rows_by_table.values())
     out.print(
         f"{summary.customers:,} persons, {len(summary.rows_by_table)} tables, {rows:,} rows in {summary.seconds:.1f} s "
-        f"({summary.rows_per_second:,.0f} rows/s) → {landing}"
+        f"({summary.rows_per_second:,.0f} rows/s) → {settings.folders.landing}"
     )
 
 
@@ -86,6 +87,7 @@ def nightly(
 ) -> None:
     """Run everything from landing to publish for one business day. / 运行夜间任务"""
     from pipelines.nightly import run_night  # noqa: PLC0415
+    from pipelines.steps import BusinessDayError  # noqa: PLC0415
 
     settings = _settings()
     day = _day(as_of, settings)
@@ -94,6 +96,8 @@ def nightly(
         record = run_night(settings, as_of=day, clock=SystemClock(settings.zone), progress=progress, force=force)
     except KeyboardInterrupt:
         _fail("stopped; the served version is untouched, run it again to go on / 已中断,已发布版本不受影响", code=130)
+    except BusinessDayError as error:
+        _fail(str(error), code=2)
     except Exception as error:  # (whatever failed, the operator reads one message and the record has the rest)
         progress.stop()
         _fail(f"the night of {day} failed; the last good version stays served / 夜间任务失败,仍提供上一版本\n{error}")
@@ -138,13 +142,15 @@ def seal(
     from pipelines.warehouse.drop import seal_dropped_folder  # noqa: PLC0415
 
     settings = _settings()
+    first_day, last_day = _day(window_from, settings), _day(window_to, settings)
+    now = SystemClock(settings.zone).now()
     try:
-        rows = seal_dropped_folder(
-            settings, folder, first_day=date.fromisoformat(window_from), last_day=date.fromisoformat(window_to)
-        )
+        rows = seal_dropped_folder(settings, folder, first_day=first_day, last_day=last_day, today=now.date())
     except ValueError as error:
         _fail(str(error))
     out.print(f"sealed {folder}: {rows:,} rows / 已封存 {rows:,} 行")
+    if last_day > last_full_day(now, settings.zone):
+        out.print(f"waiting for its business day {last_day} / 等待业务日 {last_day}", highlight=False)
 
 
 @app.command()
@@ -224,21 +230,6 @@ def _day(text: str | None, settings: PipelineSettings) -> date:
         return date.fromisoformat(text)
     except ValueError:
         _fail(f"{text!r} is not a date like 2026-11-20 / 日期格式应为 2026-11-20", code=2)
-
-
-def _empty(settings: PipelineSettings) -> None:
-    """Remove what the pipeline made, and nothing else that may lie in the directory."""
-    folders = settings.folders
-    made = (
-        folders.landing,
-        folders.build,
-        folders.quarantine,
-        folders.published,
-        folders.runs,
-        folders.root / "sample_truth",
-    )
-    for folder in made:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _fail(message: str, *, code: int = 1) -> NoReturn:

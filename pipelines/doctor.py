@@ -3,15 +3,13 @@
 import os
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
 
 import duckdb
 
 from pipelines.ingest.contracts import load_contracts
 from pipelines.settings import PipelineSettings
-from pipelines.warehouse.lock import WarehouseBusy, writer_lock
-from pipelines.warehouse.publish import current_pointer
-from segment_engine.runtime.published import open_version
+from pipelines.warehouse.lock import current_holder
+from segment_engine.runtime.published import NothingPublishedError, open_current
 
 FREE_BYTES = 5 << 30
 
@@ -59,22 +57,22 @@ def _contracts() -> Finding:
 
 
 def _lock(settings: PipelineSettings) -> Finding:
-    if not Path(settings.folders.build).exists():
+    if not settings.folders.build.exists():
         return Finding("writer lock", True, "nothing has run yet / 尚未运行")
-    try:
-        with writer_lock(settings.folders, wait_seconds=0, owner="cdp doctor"):
-            return Finding("writer lock", True, "free")
-    except WarehouseBusy as error:
-        return Finding("writer lock", True, f"a run holds it: {error}")
+    holder = current_holder(settings.folders)
+    if holder is None:
+        return Finding("writer lock", True, "free / 空闲")
+    who = f"pid {holder['pid']}, {holder.get('owner', '?')}, since {holder.get('since', '?')}"
+    return Finding("writer lock", True, f"a run holds it / 正被占用: {who}")
 
 
 def _published(settings: PipelineSettings) -> Finding:
-    pointer = current_pointer(settings.folders)
-    if pointer is None:
-        return Finding("published version", False, "none yet: run `cdp nightly` / 尚未发布")
     try:
-        with open_version(settings.folders, pointer, timezone=settings.timezone) as con:
+        con, pointer = open_current(settings.folders, timezone=settings.timezone)
+        with con:
             con.execute("select * from meta.publication").fetchall()
+    except NothingPublishedError:
+        return Finding("published version", False, "none yet: run `cdp nightly` / 尚未发布")
     except duckdb.Error as error:
-        return Finding("published version", False, f"{pointer.file} does not open ({error}): run `cdp nightly --force`")
+        return Finding("published version", False, f"it does not open ({error}): run `cdp nightly --force`")
     return Finding("published version", True, f"{pointer.version}, business day {pointer.as_of}")

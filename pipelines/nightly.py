@@ -84,7 +84,8 @@ def run_night(
     """Run every step for the business day `as_of` and return the record; re-raises what made a step fail.
 
     When nothing new arrived since the served version (same batches, code and day) the night ends after ingest with
-    status `unchanged`, unless `force`. Raises WarehouseBusy when another process writes.
+    status `unchanged`, unless `force`. Raises WarehouseBusy when another process writes, BusinessDayError before any
+    work for a day that has not begun in the tenant's zone or lies before the last night.
     """
     progress = progress or Silent()
     started = clock.now().astimezone(settings.zone)
@@ -97,6 +98,7 @@ def run_night(
     with writer_lock(settings.folders, wait_seconds=settings.lock_wait_seconds, owner=f"cdp nightly {as_of}"):
         record.write(settings.folders)
         try:
+            steps.check_business_day(settings, as_of, today=started.date())
             with DbtSession(settings, as_of) as dbt:
                 _run_steps(settings, as_of, clock, record, progress, force, dbt)
         except BaseException as error:
@@ -145,13 +147,13 @@ def _run_steps(
         record.status, record.version = "unchanged", served.version
         return
     dbt.parse_ahead()
-    step("prepare identity", lambda: steps.prepare_identity(settings, dbt, on_node=moved("prepare identity")))
+    step("prepare identity", lambda: steps.prepare_identity(settings, as_of, dbt, on_node=moved("prepare identity")))
     step("identity", lambda: steps.resolve_identity(settings, as_of))
     step("marts and checks", lambda: steps.build_marts(settings, as_of, dbt, on_node=moved("marts and checks")))
 
     def publish() -> StepReport:
         publication, report = steps.publish(
-            settings, as_of, run_id=record.run_id, now=clock.now().astimezone(settings.zone), fingerprint=fingerprint
+            settings, as_of, run_id=record.run_id, now=clock.now().astimezone(settings.zone)
         )
         record.status = "succeeded" if publication.status == "published" else "unchanged"
         record.version = publication.pointer.version

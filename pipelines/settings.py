@@ -26,7 +26,7 @@ class PipelineSettings(BaseSettings):
     lock_wait_seconds: float = Field(default=5.0, ge=0, description="How long a run waits for the writer lock")
     keep_versions: int = Field(default=3, ge=1, description="Published versions that are kept")
     keep_grace_minutes: int = Field(
-        default=10, ge=0, description="An unpointed version is never deleted before this age"
+        default=10, ge=0, description="A version is kept at least this long after its successor is published"
     )
 
     @field_validator("timezone")

@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress as RichProgress
 from rich.progress import SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -81,6 +82,13 @@ def show_status(
         console.print(table)
     _show_refused(console, status)
     _show_rejections(console, status, settings, all_rows=all_rows)
+    for batch in status.waiting:
+        place, day = f"{batch['source']}/{batch['table_name']}/{batch['batch_id']}", batch["business_day"]
+        console.print(
+            f"[yellow]waiting[/] {escape(place)}: waiting for its business day {day} / 等待业务日 {day}",
+            highlight=False,
+            soft_wrap=True,
+        )
     for folder in status.unsealed:
         console.print(f"[yellow]no manifest yet[/] {folder} (cdp seal) / 尚未封存")
 

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.settings import PipelineSettings
-from segment_engine.runtime.published import NothingPublishedError, open_version, read_pointer
+from segment_engine.runtime.published import NothingPublishedError, open_current
 
 HELP = """\
 .tables            tables and what they hold / 列出数据表
@@ -52,7 +52,8 @@ class SqlShell:
         """Run one statement and print its answer."""
         folders = self._settings.folders
         try:
-            with open_version(folders, read_pointer(folders), timezone=self._settings.timezone) as con:
+            con, _ = open_current(folders, timezone=self._settings.timezone)
+            with con:
                 cursor = con.execute(query, parameters or {})
                 names = [column[0] for column in cursor.description or ()]
                 self._print(names, cursor)

@@ -1,26 +1,27 @@
 """What `cdp status` tells: versions, freshness, quarantine and last runs, read without disturbing a running night.
 
-Everything is read from files that are replaced in one move, or from the published version; never from the working
-files, which a night keeps locked.
+Everything is read from files that are replaced in one move; never from the working files, which a night keeps locked.
 """
 
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-import duckdb
-
+from pipelines.clock import last_full_day
 from pipelines.nightly import RunRecord, is_interrupted, read_runs
 from pipelines.settings import PipelineSettings
-from pipelines.warehouse.connection import connect_warehouse
-from pipelines.warehouse.landing import unsealed
-from pipelines.warehouse.publish import current_pointer
-from segment_engine.runtime.published import Pointer, open_version
+from pipelines.warehouse.landing import discover, unsealed, waiting
+from pipelines.warehouse.ledger_snapshot import LedgerSnapshot, read_snapshot
+from pipelines.warehouse.publish import current_pointer, kept_versions
+from segment_engine.runtime.published import Pointer
 
 
 @dataclass(frozen=True, slots=True)
 class PlatformStatus:
-    """A snapshot for people: what is served, how old it is, what was refused, how the last runs went."""
+    """A snapshot for people: what is served, how old it is, what was refused, how the last runs went.
+
+    `ledger` says after which ingest the ledger's facts were noted, "none" before the first.
+    """
 
     pointer: Pointer | None
     age_seconds: float | None
@@ -30,69 +31,46 @@ class PlatformStatus:
     refused: list[dict[str, Any]]
     rejections: list[dict[str, Any]]
     sources: list[dict[str, Any]]
+    waiting: list[dict[str, Any]]
     unsealed: list[str]
     ledger: str
 
 
-REFUSED = """
-select source, table_name, batch_id, refusal_code, refusal_message_zh, refusal_message_en
-from {batch} where status = 'refused' order by all
-"""
-REJECTIONS = """
-select source, table_name, batch_id, file, column_name, code, rows, first_line
-from {rejection} order by source, table_name, batch_id, file, first_line
-"""
-SOURCES = """
-select source, max(business_day) as newest_day, sum(loaded_rows) as loaded_rows, sum(rejected_rows) as rejected_rows
-from {batch} where status = 'loaded' group by source order by source
-"""
-
-
 def platform_status(settings: PipelineSettings, *, now: datetime, runs: int = 5) -> PlatformStatus:
-    """Collect the snapshot; `now` is only used for ages."""
+    """Collect the snapshot; `now` is only used for ages and for which business days are over."""
     folders = settings.folders
     pointer = current_pointer(folders)
     records = read_runs(folders, newest=runs)
-    refused, rejections, sources, ledger = _ledger(settings, pointer)
+    snapshot = read_snapshot(folders)
     return PlatformStatus(
         pointer=pointer,
         age_seconds=(now - pointer.published_at).total_seconds() if pointer else None,
-        versions=sorted(file.stem.removeprefix("marts-") for file in folders.published.glob("marts-*.duckdb")),
+        versions=kept_versions(folders),
         runs=records,
         interrupted=[record.run_id for record in records if is_interrupted(record)],
-        refused=refused,
-        rejections=rejections,
-        sources=sources,
+        refused=snapshot.refused if snapshot else [],
+        rejections=snapshot.rejections if snapshot else [],
+        sources=snapshot.sources if snapshot else [],
+        waiting=_waiting(settings, snapshot, now),
         unsealed=[str(folder.relative_to(folders.landing)) for folder in unsealed(folders)],
-        ledger=ledger,
+        ledger=f"ingest of {snapshot.as_of}" if snapshot else "none",
     )
 
 
-def _ledger(
-    settings: PipelineSettings, pointer: Pointer | None
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]], str]:
-    """The ingest ledger from the working file when it is free, else from the published version."""
-    try:
-        if not settings.folders.warehouse.exists():
-            return [], [], [], "none"
-        with connect_warehouse(settings, read_only=True) as con:
-            return (*_read(con, "ingest.batch", "ingest.rejection"), "warehouse")
-    except duckdb.IOException:
-        if pointer is None:
-            return [], [], [], "busy"
-        with open_version(settings.folders, pointer, timezone=settings.timezone) as con:
-            return (*_read(con, "meta.batch", "meta.quarantine"), "published version (a run is writing now)")
-
-
-def _read(
-    con: duckdb.DuckDBPyConnection, batch: str, rejection: str
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
-    def rows(query: str) -> list[dict[str, Any]]:
-        cursor = con.execute(query.format(batch=batch, rejection=rejection))
-        names = [column[0] for column in cursor.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-
-    return rows(REFUSED), rows(REJECTIONS), rows(SOURCES)
+def _waiting(settings: PipelineSettings, snapshot: LedgerSnapshot | None, now: datetime) -> list[dict[str, Any]]:
+    """Sealed batches that neither the last night nor one run now for the last full day may load."""
+    covered = last_full_day(now, settings.zone)
+    if snapshot:
+        covered = max(covered, snapshot.as_of)
+    return [
+        {
+            "source": batch.source,
+            "table_name": batch.table,
+            "batch_id": batch.batch_id,
+            "business_day": batch.business_day(settings.zone),
+        }
+        for batch in waiting(discover(settings.folders), settings.zone, after=covered)
+    ]
 
 
 def newest_business_day(status: PlatformStatus) -> date | None:

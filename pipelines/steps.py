@@ -6,7 +6,8 @@ The order of the steps, progress and run records live in `pipelines.nightly`; wi
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -14,16 +15,36 @@ from pathlib import Path
 import duckdb
 
 from pipelines.identity.resolve import IdentityConfig, NightSummary, resolve_night
+from pipelines.identity.state import last_night
 from pipelines.ingest.contracts import load_contracts
 from pipelines.settings import PipelineSettings
+from pipelines.warehouse.built import Built, Stage, read_built, write_built
 from pipelines.warehouse.catalog import catalog_json
 from pipelines.warehouse.connection import connect_warehouse, ensure_ingest_schema
 from pipelines.warehouse.dbt import BUILD_AFTER_IDENTITY, BUILD_BEFORE_IDENTITY, DbtSession, NodeResult, project_digest
-from pipelines.warehouse.landing import discover, unsealed
+from pipelines.warehouse.landing import LandedBatch, discover, unsealed, waiting
+from pipelines.warehouse.ledger_snapshot import write_snapshot
 from pipelines.warehouse.load import BatchResult, ingest_all
 from pipelines.warehouse.publish import Publication, publish_marts, remove_old_versions
 
 CODE_DIR = Path(__file__).resolve().parent
+UNREACHED = {
+    Stage.INPUTS: "identity's inputs are not built",
+    Stage.IDENTITY: "identity is not resolved",
+    Stage.CHECKED: "the marts did not pass their checks",
+}
+
+
+def _code_digest() -> str:
+    digest = hashlib.sha256()
+    for file in sorted(CODE_DIR.rglob("*")):
+        if file.suffix in {".py", ".yml"} and "sample" not in file.relative_to(CODE_DIR).parts:
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+# Read once, when this process imports the code it will run: a file changed on disk later is not what computes here.
+CODE_DIGEST = _code_digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +56,39 @@ class StepReport:
 
 
 class NotCheckedError(Exception):
-    """The built marts did not pass their checks for the day that is to be published."""
+    """What is built must not be used: it is of another day, of other inputs, or did not come through the step before.
 
-    def __init__(self, as_of: date) -> None:
-        super().__init__(
-            f"the built marts were not checked for {as_of}; build them first / 尚未通过 {as_of} 的校验,不能发布"
+    `reason` is a sentence in both languages.
+    """
+
+    def __init__(self, as_of: date, reason: str) -> None:
+        super().__init__(f"the night of {as_of} cannot go on from what is built / {as_of} 的夜间任务不能继续: {reason}")
+        self.reason = reason
+
+
+class BusinessDayError(ValueError):
+    """There can be no night for this business day: it has not begun, or a later night has run."""
+
+
+def check_business_day(settings: PipelineSettings, as_of: date, *, today: date) -> None:
+    """Refuse a day that lies in the future or before the last night; before any work, with the writer lock held.
+
+    `today` is the tenant's. It may be run itself, before it is over; the day of the last night may be run again.
+    """
+    if as_of > today:
+        # Identity's history moves forward only: one night of a mistyped year would refuse every night until then.
+        raise BusinessDayError(
+            f"{as_of} lies in the future, today is {today} in {settings.timezone}; run today or an earlier day / "
+            f"{as_of} 是未来的日期({settings.timezone} 今天是 {today}),只能运行今天或更早的业务日"
+        )
+    if not settings.folders.warehouse.exists():
+        return
+    with connect_warehouse(settings) as con:
+        last = last_night(con, "identity")
+    if last is not None and as_of < last:
+        raise BusinessDayError(
+            f"{as_of} is earlier than the last night, {last}; identity's history only moves forward, run {last} or a "
+            f"later day / {as_of} 早于已处理的最后一晚 {last},客户编号的历史只能向前,请运行 {last} 或更晚的业务日"
         )
 
 
@@ -52,24 +101,28 @@ def ingest(
 ) -> StepReport:
     """Load every sealed batch whose business day is not after `as_of`; of some sources only, when named."""
     wanted = None if sources is None else set(sources)
-    batches = [
-        batch
-        for batch in discover(settings.folders)
-        if batch.business_day(settings.zone) <= as_of and (wanted is None or batch.source in wanted)
-    ]
+    found = [batch for batch in discover(settings.folders) if wanted is None or batch.source in wanted]
+    early = waiting(found, settings.zone, after=as_of)
+    batches = [batch for batch in found if batch not in early]
     with connect_warehouse(settings) as con:
         ensure_ingest_schema(con, settings.folders)
         results = ingest_all(con, settings, batches, on_progress=on_batch)
-    return StepReport(rows=sum(result.loaded for result in results), facts=_ingest_facts(settings, results))
+        write_snapshot(con, settings.folders, as_of)
+    return StepReport(rows=sum(result.loaded for result in results), facts=_ingest_facts(settings, results, early))
 
 
 def prepare_identity(
-    settings: PipelineSettings, dbt: DbtSession, *, on_node: Callable[[NodeResult], None] | None = None
+    settings: PipelineSettings,
+    as_of: date,
+    dbt: DbtSession,
+    *,
+    on_node: Callable[[NodeResult], None] | None = None,
 ) -> StepReport:
     """Build staging and identity's input relations with dbt."""
-    with connect_warehouse(settings) as con:
-        con.execute("create schema if not exists identity")
-    results = dbt.run(BUILD_BEFORE_IDENTITY, on_node=on_node)
+    with building(settings, as_of, Stage.INPUTS):
+        with connect_warehouse(settings) as con:
+            con.execute("create schema if not exists identity")
+        results = dbt.run(BUILD_BEFORE_IDENTITY, on_node=on_node)
     with connect_warehouse(settings) as con:
         rows = _one(con, "select count(*) from intermediate.int_identity")
     return StepReport(rows=rows, facts={"models": len(results)})
@@ -77,7 +130,7 @@ def prepare_identity(
 
 def resolve_identity(settings: PipelineSettings, as_of: date) -> StepReport:
     """Give every identity its customer for this night."""
-    with connect_warehouse(settings) as con:
+    with building(settings, as_of, Stage.IDENTITY), connect_warehouse(settings) as con:
         summary: NightSummary = resolve_night(
             con,
             night=as_of,
@@ -99,9 +152,8 @@ def build_marts(
     on_node: Callable[[NodeResult], None] | None = None,
 ) -> StepReport:
     """Build and test everything behind identity; a failing test raises DbtFailedError and nothing is published."""
-    mark_unchecked(settings)
-    results = dbt.run(BUILD_AFTER_IDENTITY, on_node=on_node)
-    mark_checked(settings, as_of)
+    with building(settings, as_of, Stage.CHECKED):
+        results = dbt.run(BUILD_AFTER_IDENTITY, on_node=on_node)
     kinds = Counter(result.resource_type for result in results)
     warned = [result for result in results if result.status == "warn"]
     with duckdb.connect(str(settings.folders.marts), read_only=True) as con:
@@ -111,23 +163,51 @@ def build_marts(
     return StepReport(rows=rows, facts=facts)
 
 
-def mark_unchecked(settings: PipelineSettings) -> None:
-    """Say that the built marts must not be published: they are being rebuilt, or a check failed."""
-    _checked_mark(settings).unlink(missing_ok=True)
+@contextmanager
+def building(settings: PipelineSettings, as_of: date, stage: Stage, *, whole: bool = True) -> Iterator[None]:
+    """Bring the working files to `stage` while the block runs; a block that fails leaves them one stage before it.
+
+    The stage before must have been reached for this day from these very inputs, so that two interleaved runs never mix;
+    raises NotCheckedError. Only INPUTS begins anew. `whole=False` for a block that builds a part only: it keeps a stage
+    that was reached and reaches none itself. Needs the writer lock.
+    """
+    if stage is Stage.INPUTS:
+        before, fingerprint = read_built(settings.folders), input_fingerprint(settings, as_of)
+        again = before is not None and (before.as_of, before.fingerprint) == (as_of, fingerprint)
+        reached = before.stage if before is not None and again else Stage.BEGUN
+    else:
+        before = _built_for(settings, as_of, Stage(stage - 1))
+        reached, fingerprint = before.stage, before.fingerprint
+    write_built(settings.folders, Built(as_of, fingerprint, Stage(stage - 1)))
+    yield
+    if whole or reached >= stage:
+        write_built(settings.folders, Built(as_of, fingerprint, stage))
 
 
-def mark_checked(settings: PipelineSettings, as_of: date) -> None:
-    """Say that the built marts passed every check for this business day."""
-    _checked_mark(settings).write_text(as_of.isoformat(), encoding="utf-8")
+def _built_for(settings: PipelineSettings, as_of: date, stage: Stage) -> Built:
+    """What is built, when it has reached `stage` for this day and its inputs are still the same."""
+    built = read_built(settings.folders)
+    if built is None:
+        raise NotCheckedError(as_of, "nothing is built yet / 尚未构建")
+    if built.as_of != as_of:
+        raise NotCheckedError(as_of, f"it is of {built.as_of}, by another run / 已构建的是另一次运行的 {built.as_of}")
+    if built.stage < stage:
+        raise NotCheckedError(as_of, f"{UNREACHED[stage]}; build it first / 前一步骤未完成或未通过校验,请先运行")
+    if built.fingerprint != input_fingerprint(settings, as_of):
+        raise NotCheckedError(
+            as_of,
+            "batches, models or settings have changed since it was begun; run the night again / "
+            "开始构建之后批次、模型或设置已变化,请重新运行夜间任务",
+        )
+    return built
 
 
-def publish(
-    settings: PipelineSettings, as_of: date, *, run_id: str, now: datetime, fingerprint: str
-) -> tuple[Publication, StepReport]:
-    """Publish what was built and checked, then remove versions that are too old; raises NotCheckedError otherwise."""
-    mark = _checked_mark(settings)
-    if not mark.exists() or mark.read_text(encoding="utf-8") != as_of.isoformat():
-        raise NotCheckedError(as_of)
+def publish(settings: PipelineSettings, as_of: date, *, run_id: str, now: datetime) -> tuple[Publication, StepReport]:
+    """Publish what was built and checked, then remove versions that are too old; raises NotCheckedError otherwise.
+
+    The version carries the fingerprint of the inputs it was built from, never one computed now.
+    """
+    fingerprint = _built_for(settings, as_of, Stage.CHECKED).fingerprint
     publication = publish_marts(
         settings,
         run_id=run_id,
@@ -149,10 +229,7 @@ def input_fingerprint(settings: PipelineSettings, as_of: date) -> str:
 
     Two nights with equal fingerprints publish equal content.
     """
-    digest = hashlib.sha256(f"{as_of.isoformat()}|{settings.timezone}|{project_digest()}".encode())
-    for file in sorted(CODE_DIR.rglob("*")):
-        if file.suffix in {".py", ".yml"} and "sample" not in file.relative_to(CODE_DIR).parts:
-            digest.update(file.read_bytes())
+    digest = hashlib.sha256(f"{as_of.isoformat()}|{settings.timezone}|{project_digest()}|{CODE_DIGEST}".encode())
     with connect_warehouse(settings) as con:
         rows = con.execute(
             "select source, table_name, batch_id, manifest_sha256, status from ingest.batch order by all"
@@ -161,7 +238,9 @@ def input_fingerprint(settings: PipelineSettings, as_of: date) -> str:
     return digest.hexdigest()
 
 
-def _ingest_facts(settings: PipelineSettings, results: list[BatchResult]) -> dict[str, str | int | float]:
+def _ingest_facts(
+    settings: PipelineSettings, results: list[BatchResult], early: list[LandedBatch]
+) -> dict[str, str | int | float]:
     statuses = Counter(result.status for result in results)
     facts: dict[str, str | int | float] = {
         "batches loaded": statuses["loaded"],
@@ -169,18 +248,19 @@ def _ingest_facts(settings: PipelineSettings, results: list[BatchResult]) -> dic
         "batches refused": statuses["refused"],
         "rows rejected": sum(result.rejected for result in results),
     }
-    waiting = unsealed(settings.folders)
-    if waiting:
-        facts["folders without manifest"] = len(waiting)
+    open_folders = unsealed(settings.folders)
+    if open_folders:
+        facts["folders without manifest"] = len(open_folders)
+    if early:
+        days = Counter(batch.business_day(settings.zone).isoformat() for batch in early)
+        facts["batches waiting for their business day / 等待业务日"] = ", ".join(
+            f"{day} ({count})" for day, count in days.items()
+        )
     silent = {f"{contract.source}/{contract.table}" for contract in load_contracts().values()}
     silent -= {f"{result.source}/{result.table}" for result in results}
     if silent:
         facts["tables without a batch"] = len(silent)
     return facts
-
-
-def _checked_mark(settings: PipelineSettings) -> Path:
-    return settings.folders.build / "CHECKED"
 
 
 def _one(con: duckdb.DuckDBPyConnection, query: str) -> int:

@@ -39,7 +39,7 @@ TABLES = {
 )
 def identity_assets(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[dg.MaterializeResult[None]]:
     """Resolve every identity for the night."""
-    with platform.writing("identity") as settings:
+    with platform.writing("identity", business_day(context)) as settings:
         report = steps.resolve_identity(settings, business_day(context))
     for name in TABLES:
         metadata = {"identities": report.rows, **report.facts} if name == "assignment" else {}

@@ -40,7 +40,7 @@ def _ingest_asset(source: str, contracts: list[Contract]) -> dg.AssetsDefinition
     )
     def ingest_source(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[dg.MaterializeResult[None]]:
         by_table: dict[str, list[BatchResult]] = defaultdict(list)
-        with platform.writing(f"ingest {source}") as settings:
+        with platform.writing(f"ingest {source}", business_day(context)) as settings:
             steps.ingest(
                 settings,
                 business_day(context),

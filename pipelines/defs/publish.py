@@ -31,10 +31,9 @@ PUBLISHED = dg.AssetKey(["published", "marts"])
 )
 def published_marts(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult[None]:
     """Publish what was built and checked for this business day."""
-    with platform.writing("publish") as settings:
-        day, now = business_day(context), platform.clock().now()
-        fingerprint = steps.input_fingerprint(settings, day)
-        publication, report = steps.publish(settings, day, run_id=context.run_id, now=now, fingerprint=fingerprint)
+    day, now = business_day(context), platform.clock().now()
+    with platform.writing("publish", day) as settings:
+        publication, report = steps.publish(settings, day, run_id=context.run_id, now=now)
         record_success(settings, run_id=context.run_id, as_of=day, now=now, publication=publication)
     metadata = {"dagster/row_count": report.rows, **report.facts, "sha256": publication.pointer.sha256}
     return dg.MaterializeResult(metadata=metadata)

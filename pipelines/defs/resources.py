@@ -12,6 +12,7 @@ from dagster_dbt import DbtCliResource, DbtProject
 
 from pipelines.clock import Clock, SystemClock
 from pipelines.settings import PipelineSettings
+from pipelines.steps import BusinessDayError, check_business_day
 from pipelines.warehouse.dbt import PROJECT_DIR, dbt_variables, target_path
 from pipelines.warehouse.lock import writer_lock
 
@@ -29,10 +30,17 @@ class Platform(dg.ConfigurableResource[None]):
         return SystemClock(self.settings().zone)
 
     @contextmanager
-    def writing(self, step: str) -> Iterator[PipelineSettings]:
-        """Settings for a step that writes, with the lock held; a night run from a shell waits or is waited for."""
+    def writing(self, step: str, day: date) -> Iterator[PipelineSettings]:
+        """Settings for a step that writes, with the lock held; a night run from a shell waits or is waited for.
+
+        A day that no night can run fails the step before any work; trying again would not help.
+        """
         settings = self.settings()
         with writer_lock(settings.folders, wait_seconds=max(settings.lock_wait_seconds, 600), owner=f"dagster {step}"):
+            try:
+                check_business_day(settings, day, today=self.clock().now().date())
+            except BusinessDayError as error:
+                raise dg.Failure(str(error), allow_retries=False) from error
             yield settings
 
 

@@ -8,7 +8,8 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtC
 
 from pipelines.defs.partitions import BUSINESS_DAYS, SINGLE_RUN
 from pipelines.defs.resources import OWNERS, POOL, Platform, business_day, dbt_project
-from pipelines.steps import mark_checked, mark_unchecked
+from pipelines.steps import building
+from pipelines.warehouse.built import Stage
 from pipelines.warehouse.dbt import BEFORE_IDENTITY, BUILD_OPTIONS, dbt_environment
 
 PROJECT = dbt_project()
@@ -47,7 +48,12 @@ TRANSLATOR = Translator(
 )
 def identity_inputs(context: dg.AssetExecutionContext, dbt: DbtCliResource, platform: Platform) -> Iterator[Any]:
     """Staging and identity's input relations."""
-    with platform.writing("identity inputs") as settings, dbt_environment(settings, business_day(context)):
+    day, whole = business_day(context), context.selected_asset_keys == identity_inputs.keys
+    with (
+        platform.writing("identity inputs", day) as settings,
+        building(settings, day, Stage.INPUTS, whole=whole),
+        dbt_environment(settings, day),
+    ):
         yield from dbt.cli(["build", *BUILD_OPTIONS], context=context).stream()
 
 
@@ -63,7 +69,10 @@ def identity_inputs(context: dg.AssetExecutionContext, dbt: DbtCliResource, plat
 )
 def marts_and_checks(context: dg.AssetExecutionContext, dbt: DbtCliResource, platform: Platform) -> Iterator[Any]:
     """Marts, analyst views and their tests; a failing test fails the step, so nothing is published."""
-    with platform.writing("marts") as settings, dbt_environment(settings, business_day(context)):
-        mark_unchecked(settings)
+    day, whole = business_day(context), context.selected_asset_keys == marts_and_checks.keys
+    with (
+        platform.writing("marts", day) as settings,
+        building(settings, day, Stage.CHECKED, whole=whole),
+        dbt_environment(settings, day),
+    ):
         yield from dbt.cli(["build", *BUILD_OPTIONS], context=context).stream()
-        mark_checked(settings, business_day(context))

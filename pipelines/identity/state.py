@@ -101,6 +101,17 @@ def open_state(con: duckdb.DuckDBPyConnection, schema: str, night: date, fingerp
     return State(schema, night, fingerprint, repeated=replaced and night == last, unchanged=unchanged)
 
 
+def last_night(con: duckdb.DuckDBPyConnection, schema: str) -> date | None:
+    """The newest night that has run, or None before the first."""
+    there = con.execute(
+        "select count(*) from duckdb_tables() where schema_name = $schema and table_name = 'night'", {"schema": schema}
+    ).fetchone()
+    if there == (0,):
+        return None
+    row = con.execute(f"select max(night) from {schema}.night").fetchone()
+    return row[0] if row else None
+
+
 def replace_tables(con: duckdb.DuckDBPyConnection, state: State) -> None:
     """Make room for tonight's tables: keep the state before the night, empty the rest, forget the night's events."""
     for table, columns in _COLUMNS.items():

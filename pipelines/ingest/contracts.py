@@ -56,7 +56,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class LateArrival:
-    """Rows whose `column` lies more than `accept_days` before the batch's window are quarantined."""
+    """Rows whose `column`, the table's time, lies more than `accept_days` before the batch's window are quarantined."""
 
     column: str
     accept_days: int
@@ -64,7 +64,10 @@ class LateArrival:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """One source table; exactly one of `version` (larger value wins a key) and `time` (append-only) is set."""
+    """One source table; exactly one of `version` (larger value wins a key) and `time` (append-only) is set.
+
+    Only an append-only table may have a `late_arrival` rule. A `version` or `time` from the future is always refused.
+    """
 
     source: str
     table: str

@@ -70,9 +70,10 @@ PARTS_OF_UNREAD = {"too_many_decimals", "out_of_range", "not_a_whole_fen"}
 
 @dataclass(frozen=True, slots=True)
 class ArrivalBounds:
-    """The instants between which a row's late-arrival column must lie, both inclusive."""
+    """The instants between which `column` must lie, both inclusive; without `oldest` no row is too late."""
 
-    oldest: datetime
+    column: str
+    oldest: datetime | None
     newest: datetime
 
 
@@ -87,14 +88,17 @@ class ColumnSql:
 
 
 def arrival_bounds(contract: Contract, window: Window) -> ArrivalBounds | None:
-    """When a row of a batch is neither too late nor from the future.
+    """When a row of a batch is neither too late nor from the future, told by its time or version; None for numbers.
 
-    Late is told from the window's start, so that a batch of a whole year may hold the year.
+    From the future no row may come: as a version it would win its key for ever. Late is only what has a late-arrival
+    rule, told from the window's start, so that a batch of a whole year may hold the year.
     """
-    if contract.late_arrival is None:
+    column = contract.time or contract.version
+    if column is None or contract.column(column).type != "datetime":
         return None
-    late = timedelta(days=contract.late_arrival.accept_days)
-    return ArrivalBounds(oldest=window.start - late, newest=window.end + FUTURE_TOLERANCE)
+    late = contract.late_arrival
+    oldest = window.start - timedelta(days=late.accept_days) if late else None
+    return ArrivalBounds(column, oldest=oldest, newest=window.end + FUTURE_TOLERANCE)
 
 
 def column_sql(
@@ -109,8 +113,8 @@ def column_sql(
     """The expressions of one column.
 
     `raw` and `value` are the identifiers of the source value and of the result, `source_type` the DuckDB type of
-    `raw`. `bounds` only for the column of the late-arrival rule. `value` is null for missing and for bad values. With
-    FINAL spelling an empty value is null already.
+    `raw`. `bounds` only for the column they name. `value` is null for missing and for bad values. With FINAL spelling
+    an empty value is null already.
     """
     source = raw if source_type == "VARCHAR" else f"cast({raw} as varchar)"
     is_list = source_type == "VARCHAR[]"
@@ -263,10 +267,8 @@ def _unread(column: Column, *, source: str, text: str, unread: str, is_list: boo
 def _arrival_faults(value: str, bounds: ArrivalBounds | None) -> list[tuple[str, str]]:
     if bounds is None:
         return []
-    return [
-        ("too_late", f"{value} < {_moment(bounds.oldest)}"),
-        ("from_the_future", f"{value} > {_moment(bounds.newest)}"),
-    ]
+    late = [("too_late", f"{value} < {_moment(bounds.oldest)}")] if bounds.oldest else []
+    return [*late, ("from_the_future", f"{value} > {_moment(bounds.newest)}")]
 
 
 def _first_code(faults: list[tuple[str, str]]) -> str:

@@ -65,7 +65,6 @@ def typed_rows(request: ParseRequest, source: Source, *, spelling: Spelling = Sp
     """How the request's contract reads this source."""
     contract = request.contract
     bounds = arrival_bounds(contract, request.window)
-    late = contract.late_arrival.column if contract.late_arrival else None
     columns = []
     for position, column in enumerate(contract.columns):
         if column.name not in source.columns:
@@ -77,7 +76,7 @@ def typed_rows(request: ParseRequest, source: Source, *, spelling: Spelling = Sp
                 raw=f"r{position}",
                 value=f"v{position}",
                 source_type=source.columns[column.name][1],
-                bounds=bounds if column.name == late else None,
+                bounds=bounds if bounds and column.name == bounds.column else None,
                 spelling=spelling,
             )
         )

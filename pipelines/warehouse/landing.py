@@ -6,7 +6,7 @@ What a manifest may say belongs to `pipelines.ingest.manifest`; loading to `load
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -74,6 +74,12 @@ def discover(folders: DataFolders) -> list[LandedBatch]:
 def unsealed(folders: DataFolders) -> list[Path]:
     """The batch folders that have no manifest yet, sorted."""
     return [folder for folder in _batch_folders(folders) if not (folder / MANIFEST_NAME).is_file()]
+
+
+def waiting(batches: Iterable[LandedBatch], zone: ZoneInfo, *, after: date) -> list[LandedBatch]:
+    """The batches whose business day lies after `after`, soonest first: no night may load them before."""
+    later = [batch for batch in batches if batch.business_day(zone) > after]
+    return sorted(later, key=lambda batch: (batch.business_day(zone), batch.identity))
 
 
 def seal(

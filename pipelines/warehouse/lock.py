@@ -12,6 +12,7 @@ from typing import Any
 
 from segment_engine.runtime.folders import DataFolders
 
+LOCK_NAME = "writer.lock"
 RETRY_SECONDS = 0.1
 
 
@@ -31,15 +32,29 @@ def writer_lock(folders: DataFolders, *, wait_seconds: float, owner: str) -> Ite
     The kernel frees the lock when its process ends, however it ends, so a lock file left behind means nothing.
     """
     folders.build.mkdir(parents=True, exist_ok=True)
-    path = folders.build / "writer.lock"
+    path = folders.build / LOCK_NAME
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         _acquire(descriptor, path, wait_seconds)
         _write_holder(descriptor, owner)
-        yield
-        os.ftruncate(descriptor, 0)
+        try:
+            yield
+        finally:
+            os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
+
+
+def current_holder(folders: DataFolders) -> dict[str, Any] | None:
+    """Who holds the lock, as far as can be told without touching it; None when nobody living does."""
+    holder = _holder(folders.build / LOCK_NAME)
+    try:
+        os.kill(int(holder["pid"]), 0)
+    except (KeyError, TypeError, ValueError, OverflowError, ProcessLookupError):
+        return None
+    except PermissionError:
+        return holder
+    return holder
 
 
 def _acquire(descriptor: int, path: Path, wait_seconds: float) -> None:

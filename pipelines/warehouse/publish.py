@@ -7,6 +7,7 @@ import hashlib
 import os
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -32,8 +33,9 @@ def publish_marts(
 ) -> Publication:
     """Publish the built marts as a new version, unless the served version has the same content and business day.
 
-    `now` is recorded as `published_at`; nothing else depends on it. The served version stays untouched until the last
-    rename, so a crash anywhere leaves it in place.
+    Content is everything a reader can see: rows, columns and their types, views, comments, and the catalogue. `now` is
+    recorded as `published_at`, which retention counts from; nothing else depends on it. The served version stays
+    untouched until the last rename, so a crash anywhere leaves it in place.
     """
     folders = settings.folders
     folders.published.mkdir(parents=True, exist_ok=True)
@@ -42,15 +44,22 @@ def publish_marts(
         con.execute("set TimeZone = ?", [settings.timezone])
         con.execute("set threads = ?", [settings.threads])
         row_counts, hashes = _table_facts(con)
-        if current and (current.content_hashes, current.as_of) == (hashes, as_of):
+        if (
+            current
+            and (current.content_hashes, current.as_of) == (hashes, as_of)
+            and _catalog_of(folders, current) == catalog_json
+        ):
             pointer = replace(current, fingerprint=fingerprint)
             _write_atomically(folders.published / POINTER_NAME, pointer.to_json())
             return Publication("unchanged", pointer)
         version = _next_version(folders, as_of)
         _record_publication(con, version=version, run_id=run_id, as_of=as_of, row_counts=row_counts, hashes=hashes)
         con.execute("checkpoint")
-    file, catalog_file = f"marts-{version}.duckdb", f"catalog-{version}.json"
+    name = f"{version}-{_token(run_id, now, hashes)}"
+    file, catalog_file = f"marts-{name}.duckdb", f"catalog-{name}.json"
     sha256 = _copy_durably(folders.marts, folders.published / file)
+    # Retention counts from publication; how long the copy took must not matter.
+    os.utime(folders.published / file, (now.timestamp(), now.timestamp()))
     _write_atomically(folders.published / catalog_file, catalog_json)
     pointer = Pointer(
         version=version,
@@ -68,6 +77,13 @@ def publish_marts(
     return Publication("published", pointer)
 
 
+def _catalog_of(folders: DataFolders, pointer: Pointer) -> str | None:
+    try:
+        return (folders.published / pointer.catalog_file).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+
+
 def current_pointer(folders: DataFolders) -> Pointer | None:
     """The served version's pointer, or None when nothing was ever published."""
     try:
@@ -77,37 +93,56 @@ def current_pointer(folders: DataFolders) -> Pointer | None:
 
 
 def remove_old_versions(settings: PipelineSettings, *, now: datetime) -> list[str]:
-    """Delete all but the newest versions; never the served one, never one younger than the grace period.
+    """Delete all but the newest versions; never the served one, never one that was served within the grace period.
 
-    Leftovers of killed publish steps go as well. Returns the names of the deleted files.
+    A version is served until its successor is published. Leftovers of killed publish steps go as well. Returns the
+    names of the deleted files.
     """
     folders = settings.folders
     current = current_pointer(folders)
     if current is None:
         return []
-    newest_first = sorted(folders.published.glob("marts-*.duckdb"), key=lambda file: file.stat().st_mtime, reverse=True)
-    deleted: list[str] = []
+    newest_first = _versions(folders)[::-1]
     deadline = now - timedelta(minutes=settings.keep_grace_minutes)
-    for file in newest_first[settings.keep_versions :]:
-        if file.name != current.file and datetime.fromtimestamp(file.stat().st_mtime, settings.zone) < deadline:
-            catalog = folders.published / file.name.replace("marts-", "catalog-").replace(".duckdb", ".json")
-            file.unlink()
-            catalog.unlink(missing_ok=True)
-            deleted.append(file.name)
+    outdated = [
+        file
+        for successor, file in list(pairwise(newest_first))[settings.keep_versions - 1 :]
+        if file.name != current.file and datetime.fromtimestamp(successor.stat().st_mtime, settings.zone) < deadline
+    ]
+    for file in outdated:
+        file.unlink()
+        catalog = file.name.replace("marts-", "catalog-").replace(".duckdb", ".json")
+        (folders.published / catalog).unlink(missing_ok=True)
+    deleted = [file.name for file in outdated]
     for leftover in folders.published.glob(".*.tmp"):
         leftover.unlink()
         deleted.append(leftover.name)
     return deleted
 
 
+def kept_versions(folders: DataFolders) -> list[str]:
+    """The versions whose files are there, oldest first."""
+    return ["-".join(file.stem.split("-")[1:3]) for file in _versions(folders)]
+
+
+def _versions(folders: DataFolders) -> list[Path]:
+    """The version files by the moment they were published, which is their modification time."""
+    return sorted(folders.published.glob("marts-*.duckdb"), key=lambda file: (file.stat().st_mtime, file.name))
+
+
 def content_facts(file: Path, *, timezone: str) -> tuple[dict[str, int], dict[str, str]]:
-    """Row count and order-independent content hash of every published table of a version's file."""
+    """Row counts of a version's tables, and content hashes of its tables and views."""
     with duckdb.connect(str(file), read_only=True) as con:
         con.execute("set TimeZone = ?", [timezone])
         return _table_facts(con)
 
 
 def _table_facts(con: duckdb.DuckDBPyConnection) -> tuple[dict[str, int], dict[str, str]]:
+    """Row count of every published table, content hash of every published table and view.
+
+    A hash is of the rows in any order, then of the definition: a masked view that changed is a change.
+    """
+    definitions = _definitions(con)
     tables = con.execute(
         """
         select table_schema, table_name
@@ -131,7 +166,35 @@ def _table_facts(con: duckdb.DuckDBPyConnection) -> tuple[dict[str, int], dict[s
         assert row is not None
         counts[f"{schema}.{table}"] = row[0]
         hashes[f"{schema}.{table}"] = f"{row[1] or 0:x}"
+    for name, definition in definitions.items():
+        rows = hashes.get(name)
+        hashes[name] = f"{rows}-{definition}" if rows else definition
     return counts, hashes
+
+
+def _definitions(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """What every published table and view is apart from its rows, as a short hash: SQL, columns, types, comments."""
+    found = con.execute(
+        """
+        with
+        relations as (
+            select schema_name, table_name as name, sql, comment from duckdb_tables() where not internal
+            union all
+            select schema_name, view_name as name, sql, comment from duckdb_views() where not internal
+        ),
+        columns as (
+            select
+                schema_name, table_name as name,
+                list((column_name, data_type, comment) order by column_index)::varchar as columns
+            from duckdb_columns() where not internal group by all
+        )
+        select schema_name || '.' || name, sql, relations.comment, columns.columns
+        from relations left join columns using (schema_name, name)
+        where schema_name in ('marts', 'analyst', 'meta') and name not in ('publication', 'table_summary')
+        order by all
+        """
+    ).fetchall()
+    return {name: hashlib.sha256(repr(parts).encode()).hexdigest()[:16] for name, *parts in found}
 
 
 def _record_publication(
@@ -161,13 +224,21 @@ def _record_publication(
 
 
 def _next_version(folders: DataFolders, as_of: date) -> str:
-    """`20261120-01`, `20261120-02`, …: names are never used twice, since a reader may still hold the old file."""
+    """`20261120-01`, `20261120-02`, …"""
     day = f"{as_of:%Y%m%d}"
-    taken = [int(file.stem.rsplit("-", 1)[1]) for file in folders.published.glob(f"marts-{day}-*.duckdb")]
+    taken = [int(file.stem.split("-")[2]) for file in folders.published.glob(f"marts-{day}-*.duckdb")]
     current = current_pointer(folders)
     if current and current.version.startswith(f"{day}-"):
         taken.append(int(current.version.rsplit("-", 1)[1]))
     return f"{day}-{max(taken, default=0) + 1:02d}"
+
+
+def _token(run_id: str, now: datetime, hashes: dict[str, str]) -> str:
+    """Makes a file's name its own for ever, also where the data directory was emptied and versions count from 1 again.
+
+    DuckDB knows open files by their path: a process that holds one would go on reading it under a name used twice.
+    """
+    return hashlib.sha256(repr((run_id, now.isoformat(), hashes)).encode()).hexdigest()[:8]
 
 
 def _copy_durably(source: Path, target: Path) -> str:

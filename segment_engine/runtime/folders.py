@@ -18,6 +18,10 @@ class DataFolders:
         return self.root / "landing"
 
     @property
+    def sample_mark(self) -> Path:
+        return self.root / ".sample"
+
+    @property
     def build(self) -> Path:
         return self.root / "build"
 
@@ -32,6 +36,10 @@ class DataFolders:
     @property
     def marts(self) -> Path:
         return self.build / "serving.duckdb"
+
+    @property
+    def ledger_snapshot(self) -> Path:
+        return self.build / "ledger.json"
 
     @property
     def quarantine(self) -> Path:

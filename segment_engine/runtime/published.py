@@ -5,18 +5,20 @@ Writing versions and moving the pointer belongs to `pipelines.warehouse.publish`
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import duckdb
 
 from segment_engine.runtime.folders import DataFolders
 
 POINTER_NAME = "CURRENT"
+_Key = tuple[str, str]
+_T = TypeVar("_T")
 
 
 class NothingPublishedError(Exception):
@@ -32,8 +34,9 @@ class NothingPublishedError(Exception):
 class Pointer:
     """What `CURRENT` says: one published version.
 
-    `published_at` is an aware datetime; `row_counts` and `content_hashes` are per `schema.table`; `sha256` is the
-    file's; `fingerprint` stands for everything the version was computed from (batches, code, business day).
+    `published_at` is an aware datetime; `row_counts` are per `schema.table`, `content_hashes` also per `schema.view`;
+    `sha256` is the file's; `fingerprint` stands for everything the version was computed from (batches, code, business
+    day).
     """
 
     version: str
@@ -78,6 +81,26 @@ def open_version(
     return connection
 
 
+def open_current(folders: DataFolders, *, timezone: str, threads: int = 2) -> tuple[duckdb.DuckDBPyConnection, Pointer]:
+    """The served version, opened as `open_version` does, and its pointer; raises NothingPublishedError."""
+
+    def opened(pointer: Pointer) -> tuple[duckdb.DuckDBPyConnection, Pointer]:
+        return open_version(folders, pointer, timezone=timezone, threads=threads), pointer
+
+    return _on_current(folders, opened)
+
+
+def _on_current(folders: DataFolders, work: Callable[[Pointer], _T]) -> _T:
+    """Do the work on the served version; once more on the next one, when its file is removed under our hands."""
+    pointer = read_pointer(folders)
+    try:
+        return work(pointer)
+    except duckdb.IOException:
+        if (folders.published / pointer.file).exists():
+            raise
+        return work(read_pointer(folders))
+
+
 def _prepare_session(connection: duckdb.DuckDBPyConnection, timezone: str) -> None:
     """Zone and search path; a cursor inherits neither from its parent.
 
@@ -90,7 +113,8 @@ def _prepare_session(connection: duckdb.DuckDBPyConnection, timezone: str) -> No
 class PublishedReader:
     """Cursors on the current version for a long-lived process; follows the pointer, lets old readers finish.
 
-    Thread-safe. An old version is closed when its last cursor is returned.
+    Thread-safe. An old version is closed when its last cursor is returned. Versions are told apart by file and
+    checksum: numbers start again where a data directory was emptied.
     """
 
     def __init__(self, folders: DataFolders, *, timezone: str, threads: int = 2) -> None:
@@ -98,16 +122,17 @@ class PublishedReader:
         self._timezone = timezone
         self._threads = threads
         self._guard = threading.Lock()
-        self._open: dict[str, tuple[duckdb.DuckDBPyConnection, int]] = {}
-        self._current: str | None = None
+        self._open: dict[_Key, tuple[duckdb.DuckDBPyConnection, int]] = {}
+        self._current: _Key | None = None
 
     @contextmanager
     def cursor(self) -> Iterator[tuple[duckdb.DuckDBPyConnection, Pointer]]:
         """A cursor on the version that is current at entry, and its pointer; raises NothingPublishedError."""
         with self._guard:
-            pointer = self._switch()
-            connection, users = self._open[pointer.version]
-            self._open[pointer.version] = (connection, users + 1)
+            pointer = _on_current(self._folders, self._switch)
+            key = _key(pointer)
+            connection, users = self._open[key]
+            self._open[key] = (connection, users + 1)
             cursor = connection.cursor()
             _prepare_session(cursor, self._timezone)
         try:
@@ -115,8 +140,8 @@ class PublishedReader:
         finally:
             cursor.close()
             with self._guard:
-                connection, users = self._open[pointer.version]
-                self._open[pointer.version] = (connection, users - 1)
+                connection, users = self._open[key]
+                self._open[key] = (connection, users - 1)
                 self._close_unused()
 
     def close(self) -> None:
@@ -125,17 +150,21 @@ class PublishedReader:
             self._current = None
             self._close_unused()
 
-    def _switch(self) -> Pointer:
-        pointer = read_pointer(self._folders)
-        if pointer.version not in self._open:
-            connection = open_version(self._folders, pointer, timezone=self._timezone, threads=self._threads)
-            self._open[pointer.version] = (connection, 0)
-        self._current = pointer.version
+    def _switch(self, pointer: Pointer) -> Pointer:
+        key = self._current = _key(pointer)
+        # Before the next is opened: DuckDB would hand out the old file again where both have one path.
         self._close_unused()
+        if key not in self._open:
+            connection = open_version(self._folders, pointer, timezone=self._timezone, threads=self._threads)
+            self._open[key] = (connection, 0)
         return pointer
 
     def _close_unused(self) -> None:
-        for version, (connection, users) in list(self._open.items()):
-            if users == 0 and version != self._current:
+        for key, (connection, users) in list(self._open.items()):
+            if users == 0 and key != self._current:
                 connection.close()
-                del self._open[version]
+                del self._open[key]
+
+
+def _key(pointer: Pointer) -> _Key:
+    return pointer.file, pointer.sha256

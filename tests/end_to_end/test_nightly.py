@@ -6,8 +6,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import duckdb
 import pytest
@@ -15,14 +16,16 @@ from fastapi.testclient import TestClient
 
 from api.main import create_app
 from api.settings import ApiSettings
+from pipelines import steps
 from pipelines.nightly import read_runs, run_night
 from pipelines.sample.generate import write_sample
 from pipelines.settings import PipelineSettings
 from pipelines.status import platform_status
+from pipelines.steps import BusinessDayError
 from pipelines.warehouse.dbt import DbtFailedError
 from segment_engine.runtime.folders import DataFolders
 from segment_engine.runtime.published import read_pointer
-from tests.conftest import END_ON, MORNING, ZONE
+from tests.conftest import END_ON, MORNING, ZONE, FixedClock
 
 
 def test_every_landed_row_is_loaded_or_quarantined(night: PipelineSettings) -> None:
@@ -59,11 +62,32 @@ def test_a_forced_rebuild_computes_the_same_content(own_copy: PipelineSettings) 
 def test_an_earlier_day_than_the_last_night_is_refused_and_the_version_stays(own_copy: PipelineSettings) -> None:
     before = read_pointer(own_copy.folders)
 
-    with pytest.raises(Exception, match="2026-11-20"):
+    with pytest.raises(BusinessDayError, match="2026-11-20") as caught:
         run_night(own_copy, as_of=END_ON - timedelta(days=3), clock=MORNING)
 
+    assert "早于" in str(caught.value)
     assert read_pointer(own_copy.folders) == before
-    assert read_runs(own_copy.folders)[0].status == "failed"
+    failed = read_runs(own_copy.folders)[0]
+    assert (failed.status, failed.steps) == ("failed", [])
+
+
+@pytest.mark.parametrize("zone", ["Asia/Shanghai", "Pacific/Auckland"])
+def test_a_day_that_has_not_begun_in_the_tenants_zone_is_refused_before_any_work(
+    empty_settings: PipelineSettings, zone: str
+) -> None:
+    settings = empty_settings.model_copy(update={"timezone": zone})
+    midnight = FixedClock(datetime(2026, 11, 20, tzinfo=ZoneInfo(zone)).astimezone(UTC))
+
+    with pytest.raises(BusinessDayError, match="2026-11-21 lies in the future"):
+        run_night(settings, as_of=END_ON + timedelta(days=1), clock=midnight)
+    refused = read_runs(settings.folders)[0]
+
+    assert (refused.status, refused.steps) == ("failed", [])
+    assert not settings.folders.warehouse.exists()
+
+
+def test_the_day_that_has_just_begun_may_be_run(empty_settings: PipelineSettings) -> None:
+    steps.check_business_day(empty_settings, END_ON, today=END_ON)
 
 
 def test_a_failed_check_keeps_the_last_good_version_and_says_why(own_copy: PipelineSettings) -> None:

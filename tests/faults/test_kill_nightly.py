@@ -1,6 +1,6 @@
-"""`kill -9` in the middle of a night: the served version is untouched, and the rerun converges.
+"""`kill -9` in the middle of a night: the served version is untouched, and what is run next converges.
 
-More rounds: `python -m tests.faults.test_kill_nightly 20`.
+Next is the same night again, or the night of the day after. More rounds: `python -m tests.faults.test_kill_nightly 20`.
 """
 
 import os
@@ -10,69 +10,227 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from pipelines.nightly import read_runs
+import pytest
+
+from pipelines.identity.state import last_night
+from pipelines.nightly import is_interrupted, read_runs
 from pipelines.settings import PipelineSettings
+from pipelines.warehouse.connection import connect_warehouse
 from segment_engine.runtime.published import Pointer, read_pointer
 from tests.conftest import END_ON
 
+pytestmark = pytest.mark.timeout(1200)
+
 ROUNDS = 4
+ATTEMPTS = 10
+DAY_BEFORE, DAY, DAY_AFTER = END_ON - timedelta(days=2), END_ON - timedelta(days=1), END_ON
+# They tell what every single night changed, so a night that is not finished is missing from them.
+BY_NIGHT = {"marts.identity_event", "marts.customer_attribute_history"}
+
+# A night that kills itself when a function of `steps` is called, so that the place is the same each time.
+KILLED = """
+import os, signal, sys
+from datetime import date
+from pathlib import Path
+from pipelines import steps
+from pipelines.clock import SystemClock
+from pipelines.nightly import run_night
+from pipelines.settings import PipelineSettings
+
+root, day, name = sys.argv[1:]
+setattr(steps, name, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+settings = PipelineSettings(data_dir=Path(root))
+run_night(settings, as_of=date.fromisoformat(day), clock=SystemClock(settings.zone))
+"""
 
 
-def start_night(root: Path, day: date) -> subprocess.Popen[bytes]:
+@dataclass(frozen=True, slots=True)
+class Calm:
+    """Three nights undisturbed: the directory after the first, what each later one served, and the slowest's seconds.
+
+    `without_day` is what DAY_AFTER served where DAY never ran: its batches are there, but new customers of both days
+    get their ids in one night, in another order.
+    """
+
+    after_first: Path
+    served: dict[date, Pointer]
+    without_day: Pointer
+    seconds: float
+
+
+def start(root: Path, *command: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "pipelines.cli", "nightly", "--as-of", day.isoformat()],
+        [sys.executable, *command],
         env={"CDP_DATA_DIR": str(root), "PATH": os.environ["PATH"]},
         stdout=subprocess.DEVNULL,
         start_new_session=True,
     )
 
 
-def whole_night(root: Path, day: date) -> float:
-    began = time.perf_counter()
+def start_night(root: Path, day: date) -> subprocess.Popen[bytes]:
+    return start(root, "-m", "pipelines.cli", "nightly", "--as-of", day.isoformat())
+
+
+def whole_night(root: Path, day: date) -> Pointer:
     assert start_night(root, day).wait() == 0
-    return time.perf_counter() - began
+    pointer = served(root)
+    assert pointer.as_of == day
+    return pointer
 
 
 def served(root: Path) -> Pointer:
     return read_pointer(PipelineSettings(data_dir=root).folders)
 
 
-def kill_and_converge(landing: Path, work: Path, rounds: int, seed: int) -> None:
-    """Two nights undisturbed, and the same two nights killed at random moments: equal content hashes."""
-    day_before = END_ON - timedelta(days=1)
-    calm, rough = work / "calm", work / "rough"
-    shutil.copytree(landing, calm)
-    whole_night(calm, day_before)
-    shutil.copytree(calm, rough)
-    seconds = whole_night(calm, END_ON)
-    before = served(rough)
-    dice = random.Random(seed)  # noqa: S311
-    for _ in range(rounds):
-        night = start_night(rough, END_ON)
-        time.sleep(dice.uniform(0.3, seconds * 0.95))
-        finished = night.poll() is not None
-        os.killpg(night.pid, signal.SIGKILL) if not finished else None
-        night.wait()
-        pointer = served(rough)
-        assert pointer == before or pointer.as_of == END_ON
-        if pointer.as_of == END_ON:
-            break
-    whole_night(rough, END_ON)
+def calm_nights(landing: Path, work: Path) -> Calm:
+    root, after_first = work / "calm", work / "after_first"
+    shutil.copytree(landing, root)
+    whole_night(root, DAY_BEFORE)
+    shutil.copytree(root, after_first)
+    pointers = {day: whole_night(root, day) for day in (DAY, DAY_AFTER)}
+    skipping = work / "skipping"
+    shutil.copytree(after_first, skipping)
+    without_day = whole_night(skipping, DAY_AFTER)
+    shutil.rmtree(skipping)
+    slowest = max(
+        sum(step["seconds"] for step in run.steps) for run in read_runs(PipelineSettings(data_dir=root).folders)
+    )
+    return Calm(after_first, pointers, without_day, slowest)
 
-    assert served(rough).content_hashes == served(calm).content_hashes
-    assert served(rough).row_counts == served(calm).row_counts
+
+def interrupted_runs(root: Path) -> list[str]:
+    records = read_runs(PipelineSettings(data_dir=root).folders, newest=100)
+    return [record.run_id for record in records if is_interrupted(record)]
+
+
+def kill_at_a_random_moment(root: Path, dice: random.Random, seconds: float) -> None:
+    """Kill a night of DAY while its steps run; a night that was quicker is undone and killed earlier."""
+    before, attempt = len(interrupted_runs(root)), 0
+    saved = root.with_name(f"{root.name}.saved")
+    shutil.copytree(root, saved)
+    while len(interrupted_runs(root)) == before:
+        assert attempt < ATTEMPTS, "no night could be interrupted"
+        shutil.rmtree(root)
+        shutil.copytree(saved, root)
+        known = len(read_runs(PipelineSettings(data_dir=root).folders, newest=100))
+        night = start_night(root, DAY)
+        while night.poll() is None and len(list((root / "runs").glob("*.json"))) == known:
+            time.sleep(0.01)
+        time.sleep(dice.uniform(0, seconds / (1 + attempt)))
+        if night.poll() is None:
+            os.killpg(night.pid, signal.SIGKILL)
+        night.wait()
+        attempt += 1
+    assert night.returncode == -signal.SIGKILL
+    shutil.rmtree(saved)
+
+
+def resolved(root: Path, day: date) -> bool:
+    """Whether identity has had the night of that day."""
+    with connect_warehouse(PipelineSettings(data_dir=root)) as con:
+        return last_night(con, "identity") == day
+
+
+def different(one: Pointer, other: Pointer) -> set[str]:
+    """The tables and views that differ between two versions, in rows, definition or being there at all."""
+    return {name for name, _ in one.content_hashes.items() ^ other.content_hashes.items()}
+
+
+def killed_again_and_again(calm: Calm, root: Path, dice: random.Random, rounds: int) -> None:
+    """Nights of DAY killed at random moments, until one of them has moved the pointer."""
+    shutil.copytree(calm.after_first, root)
+    before = served(root)
+    for _ in range(rounds):
+        kill_at_a_random_moment(root, dice, calm.seconds)
+        pointer = served(root)
+        assert pointer == before or pointer.content_hashes == calm.served[DAY].content_hashes
+        if pointer != before:
+            break
+
+
+@pytest.fixture(scope="module")
+def calm(sample_landing: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Calm]:
+    work = tmp_path_factory.mktemp("calm")
+    yield calm_nights(sample_landing, work)
+    shutil.rmtree(work)
+
+
+@pytest.fixture
+def dice() -> random.Random:
+    seed = time.time_ns() & 0xFFFF
+    sys.stdout.write(f"seed {seed}\n")
+    return random.Random(seed)  # noqa: S311
 
 
 def test_a_night_killed_at_random_moments_converges_to_the_undisturbed_one(
-    sample_landing: Path, tmp_path: Path
+    calm: Calm, tmp_path: Path, dice: random.Random
 ) -> None:
-    kill_and_converge(sample_landing, tmp_path, ROUNDS, seed=int(time.time_ns()) & 0xFFFF)
+    killed_again_and_again(calm, tmp_path / "rough", dice, ROUNDS)
 
-    statuses = {record.status for record in read_runs(PipelineSettings(data_dir=tmp_path / "rough").folders)}
-    assert "succeeded" in statuses
+    again = whole_night(tmp_path / "rough", DAY)
+
+    assert interrupted_runs(tmp_path / "rough")
+    assert different(again, calm.served[DAY]) == set()
+    assert again.row_counts == calm.served[DAY].row_counts
+
+
+def test_the_night_after_one_killed_at_a_random_moment_ends_where_undisturbed_nights_end(
+    calm: Calm, tmp_path: Path, dice: random.Random
+) -> None:
+    root = tmp_path / "rough"
+    killed_again_and_again(calm, root, dice, 1)
+    identity_was_done = resolved(root, DAY)
+
+    after = whole_night(root, DAY_AFTER)
+
+    assert len(interrupted_runs(root)) == 1
+    undisturbed = calm.served[DAY_AFTER] if identity_was_done else calm.without_day
+    assert different(after, undisturbed) - BY_NIGHT == set()
+
+
+def after_a_night_killed_before(step: str, calm: Calm, root: Path) -> Pointer:
+    shutil.copytree(calm.after_first, root)
+    assert start(root, "-c", KILLED, str(root), DAY.isoformat(), step).wait() == -signal.SIGKILL
+    assert resolved(root, DAY) == (step in {"build_marts", "publish"})
+    after = whole_night(root, DAY_AFTER)
+    assert len(interrupted_runs(root)) == 1
+    return after
+
+
+def test_a_night_killed_before_identity_is_to_the_next_one_as_if_it_had_not_run(calm: Calm, tmp_path: Path) -> None:
+    after = after_a_night_killed_before("resolve_identity", calm, tmp_path / "rough")
+
+    assert different(after, calm.without_day) == set()
+
+
+def test_a_night_killed_before_publishing_is_to_the_next_one_as_if_it_had_ended(calm: Calm, tmp_path: Path) -> None:
+    after = after_a_night_killed_before("publish", calm, tmp_path / "rough")
+
+    assert different(after, calm.served[DAY_AFTER]) == set()
+
+
+@pytest.fixture(scope="module")
+def after_killed_marts(calm: Calm, tmp_path_factory: pytest.TempPathFactory) -> Pointer:
+    return after_a_night_killed_before("build_marts", calm, tmp_path_factory.mktemp("marts") / "rough")
+
+
+def test_a_night_killed_between_identity_and_marts_is_to_the_next_one_as_if_it_had_ended(
+    calm: Calm, after_killed_marts: Pointer
+) -> None:
+    assert different(after_killed_marts, calm.served[DAY_AFTER]) - BY_NIGHT == set()
+
+
+@pytest.mark.xfail(strict=True, reason="a night killed before its marts is missing from the tables by night (/tmp/fa)")
+@pytest.mark.parametrize("table", sorted(BY_NIGHT))
+def test_a_night_killed_between_identity_and_marts_is_not_missing_from_the_history(
+    calm: Calm, after_killed_marts: Pointer, table: str
+) -> None:
+    assert table not in different(after_killed_marts, calm.served[DAY_AFTER])
 
 
 if __name__ == "__main__":
@@ -83,11 +241,14 @@ if __name__ == "__main__":
     from tests.conftest import ZONE
 
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
+        work = Path(folder)
         write_sample(
-            DataFolders(root / "landing_only"), customers=1_200, days=120, seed=7, end_on=END_ON, dirty=False, zone=ZONE
+            DataFolders(work / "landing_only"), customers=1_200, days=120, seed=7, end_on=END_ON, dirty=False, zone=ZONE
         )
+        undisturbed = calm_nights(work / "landing_only", work)
         for number in range(int(sys.argv[1]) if len(sys.argv) > 1 else 5):
-            kill_and_converge(root / "landing_only", root / str(number), ROUNDS, seed=number)
-            shutil.rmtree(root / str(number))
+            rough = work / str(number)
+            killed_again_and_again(undisturbed, rough, random.Random(number), ROUNDS)  # noqa: S311
+            assert different(whole_night(rough, DAY), undisturbed.served[DAY]) == set()
+            shutil.rmtree(rough)
             sys.stdout.write(f"round {number}: converged\n")

@@ -18,13 +18,13 @@ schema_version: 1
 grain: One row per sale.
 key: [sale_id]
 version: updated_at
-late_arrival: {column: updated_at, accept_days: 30}
 columns:
   sale_id: {type: text, required: true, zh: 编号}
   amount: {type: money, unit: yuan, min: 0, zh: 金额}
   colour: {type: option, allowed: [红, 蓝], zh: 颜色}
   updated_at: {type: datetime, required: true, zh: 更新时间}
 """
+LATE = "late_arrival: {column: updated_at, accept_days: 30}"
 
 
 def read(tmp_path, text):
@@ -55,6 +55,13 @@ def test_a_contract_reads_as_typed_columns():
     assert patients.column("gender").allowed == ("男", "女", "未知")
 
 
+def test_a_late_rule_stands_where_rows_are_appended_and_nowhere_else(tmp_path):
+    appended = read(tmp_path, GOOD.replace("version: updated_at", f"time: updated_at\n{LATE}"))
+
+    assert appended.late_arrival.accept_days == 30
+    assert all((contract.late_arrival is None) == (contract.time is None) for contract in load_contracts().values())
+
+
 def test_a_good_contract_is_accepted(tmp_path):
     assert read(tmp_path, GOOD).column("amount").unit == "yuan"
 
@@ -73,7 +80,9 @@ def test_a_good_contract_is_accepted(tmp_path):
         ("[红, 蓝]", "[红, 红]", "allowed values repeat"),
         ("[红, 蓝]", "[Ａ, 蓝]", "must be NFKC-normalised"),
         ("allowed: [红, 蓝], ", "", "an option lists its allowed values"),
-        ("accept_days: 30", "accept_days: 0", "late_arrival must give"),
+        ("version: updated_at", f"version: updated_at\n{LATE}", "late_arrival is for append-only tables"),
+        ("version: updated_at", f"time: updated_at\n{LATE.replace('30', '0')}", "late_arrival must give"),
+        ("version: updated_at", f"time: updated_at\n{LATE.replace('updated', 'sold')}", "must name the table's time"),
         ("required: true, zh: 编号", "zh: 编号", "must be required"),
         ("source: shop", "source: shops", "but lies at"),
         ("schema_version: 1", "schema_version: 1\nschema_version: 2", "duplicate key"),

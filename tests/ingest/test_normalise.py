@@ -206,3 +206,14 @@ def test_lateness_is_told_from_the_windows_start_and_the_future_from_its_end(rea
     codes = [code for _, code in read(events.column("occurred_at"), [m.isoformat() for m in moments], bounds=bounds)]
 
     assert codes == ["too_late", None, None, "from_the_future"]
+
+
+def test_a_version_is_never_too_late_but_may_come_from_the_future(read):
+    phones = load_contracts()["saas", "patient_phones"]
+    window = Window(datetime(2026, 11, 20, tzinfo=ZONE), datetime(2026, 11, 21, tzinfo=ZONE))
+    bounds = arrival_bounds(phones, window)
+    moments = ["2015-03-01", "2026-11-22", "2026-11-22 00:00:01"]
+
+    codes = [code for _, code in read(phones.column("updated_at"), moments, bounds=bounds)]
+
+    assert codes == [None, None, "from_the_future"]

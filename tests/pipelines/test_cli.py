@@ -3,13 +3,19 @@
 import csv
 import io
 import json
+from datetime import timedelta
 from pathlib import Path
 
+import duckdb
 import pytest
+from click.testing import Result
 from typer.testing import CliRunner
 
+from pipelines import steps
 from pipelines.cli import app
+from pipelines.clock import SystemClock
 from pipelines.settings import PipelineSettings
+from pipelines.warehouse.lock import writer_lock
 
 COMMANDS = ["sample-data", "nightly", "status", "sql", "seal", "serve", "dagster", "demo", "doctor"]
 
@@ -97,6 +103,28 @@ def test_status_before_anything_happened_is_not_an_error(runner: CliRunner, tmp_
     assert "cdp nightly" in answer.output
 
 
+def test_status_and_doctor_touch_no_working_file_and_no_lock(
+    runner: CliRunner, own_copy: PipelineSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = json.loads(runner.invoke(app, ["status", "--json"], env=of(own_copy)).stdout)
+    opened: list[Path] = []
+    connect = duckdb.connect
+    monkeypatch.setattr(
+        duckdb, "connect", lambda file, **options: opened.append(Path(file)) or connect(file, **options)
+    )
+    monkeypatch.setattr("fcntl.flock", lambda *_: pytest.fail("took the lock"))
+    (own_copy.folders.warehouse).write_bytes(b"in the hands of a night")
+
+    told = runner.invoke(app, ["status", "--json"], env=of(own_copy))
+    examined = runner.invoke(app, ["doctor"], env=of(own_copy))
+
+    facts = json.loads(told.stdout)
+    assert facts["sources"] == before["sources"] != []
+    assert facts["ledger"] == "ingest of 2026-11-20"
+    assert examined.exit_code == 0, examined.output
+    assert {file.parent for file in opened} == {own_copy.folders.published}
+
+
 def test_status_names_version_day_and_runs(runner: CliRunner, night: PipelineSettings) -> None:
     text = runner.invoke(app, ["status"], env=of(night)).output
     facts = json.loads(runner.invoke(app, ["status", "--json"], env=of(night)).stdout)
@@ -111,6 +139,7 @@ def test_status_names_version_day_and_runs(runner: CliRunner, night: PipelineSet
     ("arguments", "environment", "code", "words"),
     [
         (["nightly", "--as-of", "yesterday"], {}, 2, "2026-11-20"),
+        (["nightly", "--as-of", "9999-12-31"], {}, 2, "未来"),
         (["sample-data", "--customers", "3"], {}, 2, "50"),
         (["status"], {"CDP_TIMEZONE": "Mars/Olympus"}, 2, "CDP_TIMEZONE"),
         (["status"], {"CDP_THREADS": "none"}, 2, "CDP_THREADS"),
@@ -136,14 +165,69 @@ def test_sample_data_never_writes_over_landing_unasked(runner: CliRunner, tmp_pa
     assert (tmp_path / "landing/saas/patients/mine").exists()
 
 
+@pytest.fixture
+def sampled(runner: CliRunner, tmp_path: Path) -> PipelineSettings:
+    """A data directory with a small sample in it, as `cdp sample-data` writes it."""
+    settings = PipelineSettings(data_dir=tmp_path / "sampled")
+    assert sample(runner, settings).exit_code == 0
+    return settings
+
+
+def sample(runner: CliRunner, settings: PipelineSettings, *options: str) -> Result:
+    small = ["sample-data", "--customers", "50", "--days", "30", "--end-on", "2026-11-20"]
+    return runner.invoke(app, [*small, *options], env=of(settings))
+
+
+def test_replacing_a_sample_removes_it_and_what_came_of_it(runner: CliRunner, sampled: PipelineSettings) -> None:
+    unasked = sample(runner, sampled)
+    sampled.folders.warehouse.write_bytes(b"identity history of made-up people")
+
+    replaced = sample(runner, sampled, "--seed", "8", "--replace")
+
+    assert (unasked.exit_code, replaced.exit_code) == (1, 0), replaced.output
+    assert "--replace" in unasked.stderr
+    assert [file.name for file in sampled.folders.build.iterdir()] == ["writer.lock"]
+
+
+@pytest.mark.parametrize("place", ["landing/saas/patients/mine", "build/warehouse.duckdb", "published/CURRENT"])
+def test_replace_never_empties_a_directory_that_sample_data_did_not_fill(
+    runner: CliRunner, tmp_path: Path, place: str
+) -> None:
+    (tmp_path / place).mkdir(parents=True)
+
+    answer = sample(runner, PipelineSettings(data_dir=tmp_path), "--replace")
+
+    assert answer.exit_code == 1
+    assert "/".join(place.split("/")[:2]) in answer.stderr
+    assert "样例" in answer.stderr
+    assert (tmp_path / place).exists()
+
+
+def test_replace_refuses_a_sample_to_which_somebody_added_a_batch(runner: CliRunner, sampled: PipelineSettings) -> None:
+    folder = clinics_by_hand(sampled)
+
+    answer = sample(runner, sampled, "--replace")
+
+    assert answer.exit_code == 1
+    assert "saas/clinics/by-hand" in answer.stderr
+    assert folder.exists()
+
+
+def test_replace_waits_for_a_night_instead_of_emptying_under_it(
+    runner: CliRunner, sampled: PipelineSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CDP_LOCK_WAIT_SECONDS", "0")
+
+    with writer_lock(sampled.folders, wait_seconds=0, owner="a night"):
+        answer = sample(runner, sampled, "--replace")
+
+    assert answer.exit_code == 1
+    assert "a night" in answer.stderr
+    assert any(sampled.folders.landing.iterdir())
+
+
 def test_files_dropped_by_hand_are_sealed_and_loaded(runner: CliRunner, own_copy: PipelineSettings) -> None:
-    folder = own_copy.folders.landing / "saas/clinics/by-hand"
-    folder.mkdir()
-    (folder / "clinics.csv").write_text(
-        "clinic_id,clinic_name,is_headquarters,clinic_type,cdp_status,updated_at\n"
-        "HAND,手工门诊,否,直营,已开通,2026-11-20 10:00:00\n",
-        encoding="utf-8",
-    )
+    folder = clinics_by_hand(own_copy)
 
     sealed = runner.invoke(app, ["seal", str(folder), "--from", "2026-11-20", "--to", "2026-11-20"], env=of(own_copy))
     night = runner.invoke(app, ["nightly", "--as-of", "2026-11-20"], env=of(own_copy))
@@ -152,6 +236,55 @@ def test_files_dropped_by_hand_are_sealed_and_loaded(runner: CliRunner, own_copy
     assert "1 rows" in sealed.output
     assert night.exit_code == 0, night.output
     assert "手工门诊" in found.output
+
+
+def clinics_by_hand(settings: PipelineSettings) -> Path:
+    folder = settings.folders.landing / "saas/clinics/by-hand"
+    folder.mkdir(parents=True)
+    (folder / "clinics.csv").write_text(
+        "clinic_id,clinic_name,is_headquarters,clinic_type,cdp_status,updated_at\n"
+        "HAND,手工门诊,否,直营,已开通,2026-11-20 10:00:00\n",
+        encoding="utf-8",
+    )
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("last_day", "words"), [("9999-12-31", "未来"), ("tomorrow", "2026-11-20"), ("2026-11-19", "早于")]
+)
+def test_sealing_days_that_cannot_be_is_refused_with_a_sentence(
+    runner: CliRunner, empty_settings: PipelineSettings, last_day: str, words: str
+) -> None:
+    folder = clinics_by_hand(empty_settings)
+
+    answer = runner.invoke(app, ["seal", str(folder), "--from", "2026-11-20", "--to", last_day], env=of(empty_settings))
+
+    assert (answer.exit_code, answer.exception.__class__) in {(1, SystemExit), (2, SystemExit)}
+    assert words in answer.stderr
+    assert not (folder / "_manifest.json").exists()
+
+
+def test_a_batch_of_today_says_everywhere_that_it_waits_for_its_day(
+    runner: CliRunner, empty_settings: PipelineSettings
+) -> None:
+    today = SystemClock(empty_settings.zone).now().date()
+    folder = clinics_by_hand(empty_settings)
+    sentence = f"waiting for its business day {today} / 等待业务日 {today}"
+
+    sealed = runner.invoke(
+        app, ["seal", str(folder), "--from", "2026-11-20", "--to", f"{today}"], env=of(empty_settings)
+    )
+    shown = runner.invoke(app, ["status"], env=of(empty_settings))
+    told = runner.invoke(app, ["status", "--json"], env=of(empty_settings))
+    facts = steps.ingest(empty_settings, today - timedelta(days=1)).facts
+
+    assert sentence in sealed.output
+    assert sentence in shown.output
+    assert json.loads(told.stdout)["waiting"] == [
+        {"source": "saas", "table_name": "clinics", "batch_id": "by-hand", "business_day": f"{today}"}
+    ]
+    assert facts["batches waiting for their business day / 等待业务日"] == f"{today} (1)"
+    assert facts["batches loaded"] == 0
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,22 @@ def test_publishing_waits_for_every_mart(described: dict[str, object]) -> None:
 def test_the_night_is_scheduled_at_half_past_midnight_in_the_tenants_zone(described: dict[str, object]) -> None:
     assert (described["cron"], described["zone"], described["status"]) == ("30 0 * * *", "Asia/Shanghai", "RUNNING")
     assert described["sensors"] == ["report_failed_run"]
+
+
+@pytest.mark.parametrize(("day", "words"), [("2026-11-19", "earlier than the last night"), ("9999-12-31", "future")])
+def test_a_step_of_dagsters_refuses_a_day_that_no_night_can_run(
+    night: PipelineSettings, monkeypatch: pytest.MonkeyPatch, day: str, words: str
+) -> None:
+    from dagster import Failure  # noqa: PLC0415
+
+    from pipelines.defs.resources import Platform  # noqa: PLC0415
+
+    monkeypatch.setenv("CDP_DATA_DIR", str(night.data_dir))
+
+    with pytest.raises(Failure, match=words) as caught, Platform().writing("ingest", date.fromisoformat(day)):
+        pass
+
+    assert caught.value.allow_retries is False
 
 
 def test_a_night_run_by_dagster_publishes_what_the_command_line_publishes(

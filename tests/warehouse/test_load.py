@@ -260,8 +260,18 @@ def test_unknown_columns_are_reported_in_the_ledger(settings, con, parser):
     assert ledger(con)[0]["unknown_columns"] == ["queue_no"]
 
 
+def test_a_phone_last_edited_years_ago_is_loaded_and_one_from_the_future_is_not(settings, con, parser):
+    rows = [phone("K1", updated_at="2015-06-01 10:00:00"), phone("K2", updated_at="2026-11-23 00:00:00")]
+    land(settings, PHONES, csv_text(rows), rows=2)
+
+    result = ingest_batch(con, settings, landed(settings), parser=parser)
+
+    assert (result.loaded, result.rejected) == (1, 1)
+    assert con.execute("select code from ingest.rejection").fetchall() == [("from_the_future",)]
+
+
 def test_quarantine_says_what_to_repair_where(settings, con, parser):
-    rows = [phone("K1"), phone("=K2", "") | {"relation": "邻居"}, phone("K3", updated_at="2009-01-01")]
+    rows = [phone("K1"), phone("=K2", "") | {"relation": "邻居"}, phone("K3", updated_at="2029-01-01")]
     land(settings, PHONES, csv_text(rows) + "K4,broken\n", rows=4)
 
     ingest_batch(con, settings, landed(settings), parser=parser)
@@ -273,7 +283,7 @@ def test_quarantine_says_what_to_repair_where(settings, con, parser):
     assert [(line["file"], line["line"], line["column"], line["code"], line["value"]) for line in lines] == [
         ("part-1.csv", "3", "phone", "missing_required", ""),
         ("part-1.csv", "3", "relation", "not_in_allowed", "邻居"),
-        ("part-1.csv", "4", "updated_at", "too_late", "2009-01-01"),
+        ("part-1.csv", "4", "updated_at", "from_the_future", "2029-01-01"),
         ("part-1.csv", "5", "", "malformed_row", "wrong_column_count"),
     ]
     assert lines[1]["reason_zh"] == "取值不在允许范围内"

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from pipelines.warehouse.lock import WarehouseBusy, writer_lock
+from pipelines.warehouse.lock import WarehouseBusy, current_holder, writer_lock
 from segment_engine.runtime.folders import DataFolders
 
 HOLD = """
@@ -39,6 +39,18 @@ def test_a_second_writer_is_told_who_holds_the_lock(tmp_path, holder):
     assert "夜间运行" in str(caught.value)
 
 
+def test_who_holds_the_lock_is_told_without_touching_it(tmp_path, holder, monkeypatch):
+    monkeypatch.setattr("fcntl.flock", lambda *_: pytest.fail("touched"))
+
+    held = current_holder(DataFolders(tmp_path))
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+
+    assert (held["pid"], held["owner"]) == (holder.pid, "夜间运行")
+    assert current_holder(DataFolders(tmp_path)) is None
+    assert current_holder(DataFolders(tmp_path / "none")) is None
+
+
 def test_the_lock_of_a_killed_process_is_free_at_once(tmp_path, holder):
     holder.send_signal(signal.SIGKILL)
     holder.wait()
@@ -61,6 +73,7 @@ def test_the_lock_is_free_after_use_and_after_an_error(tmp_path):
 
     with pytest.raises(RuntimeError), writer_lock(folders, wait_seconds=0, owner="first"):
         raise RuntimeError
+    assert current_holder(folders) is None
 
     with writer_lock(folders, wait_seconds=0, owner="second"):
         pass

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -11,7 +12,15 @@ import pytest
 
 from pipelines.settings import PipelineSettings
 from pipelines.warehouse import publish
-from pipelines.warehouse.publish import Publication, content_facts, current_pointer, publish_marts, remove_old_versions
+from pipelines.warehouse.publish import (
+    Publication,
+    content_facts,
+    current_pointer,
+    kept_versions,
+    publish_marts,
+    remove_old_versions,
+)
+from segment_engine.runtime import published
 from segment_engine.runtime.published import NothingPublishedError, PublishedReader, read_pointer
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -32,8 +41,16 @@ def build_marts(settings: PipelineSettings, *, names: list[str]) -> None:
         )
 
 
-def publish_now(settings: PipelineSettings, *, day: date = DAY, fingerprint: str = "f") -> Publication:
-    return publish_marts(settings, run_id="r", as_of=day, now=NOW, fingerprint=fingerprint, catalog_json="{}")
+def publish_now(
+    settings: PipelineSettings,
+    *,
+    day: date = DAY,
+    fingerprint: str = "f",
+    catalog: str = "{}",
+    now: datetime = NOW,
+    run_id: str = "r",
+) -> Publication:
+    return publish_marts(settings, run_id=run_id, as_of=day, now=now, fingerprint=fingerprint, catalog_json=catalog)
 
 
 def test_the_pointer_tells_what_the_file_holds(empty_settings: PipelineSettings) -> None:
@@ -60,6 +77,41 @@ def test_equal_content_of_the_same_day_is_not_published_again(empty_settings: Pi
     assert (first.status, second.status) == ("published", "unchanged")
     assert second.pointer.version == first.pointer.version
     assert read_pointer(empty_settings.folders).fingerprint == "other"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "create or replace view analyst.dim_customer as select customer_key, name from marts.dim_customer",
+        "comment on view analyst.dim_customer is '客户'",
+        "comment on column analyst.dim_customer.name is '姓名'",
+        "comment on table marts.dim_customer is '客户'",
+        "comment on column marts.dim_customer.name is '姓名'",
+        "alter table marts.dim_customer rename name to full_name",
+        "alter table marts.dim_customer alter customer_key type bigint",
+    ],
+)
+def test_what_a_reader_sees_besides_the_rows_is_published_when_it_changes(
+    empty_settings: PipelineSettings, change: str
+) -> None:
+    build_marts(empty_settings, names=["王", "李"])
+    publish_now(empty_settings)
+    with duckdb.connect(str(empty_settings.folders.marts)) as con:
+        con.execute(change)
+
+    assert publish_now(empty_settings).status == "published"
+    assert publish_now(empty_settings).status == "unchanged"
+
+
+def test_a_changed_catalogue_is_published_and_so_is_a_lost_one(empty_settings: PipelineSettings) -> None:
+    build_marts(empty_settings, names=["王"])
+    publish_now(empty_settings)
+
+    changed = publish_now(empty_settings, catalog='{"format": 1}')
+    (empty_settings.folders.published / changed.pointer.catalog_file).unlink()
+
+    assert changed.status == "published"
+    assert publish_now(empty_settings, catalog='{"format": 1}').status == "published"
 
 
 def test_changed_content_gets_a_new_name(empty_settings: PipelineSettings) -> None:
@@ -154,9 +206,67 @@ def test_retention_keeps_the_newest_and_the_served_and_the_young(empty_settings:
     deleted = remove_old_versions(empty_settings, now=NOW)
 
     assert young == []
-    assert deleted == ["marts-20261120-02.duckdb", "marts-20261120-01.duckdb"]
-    names = {file.name for file in empty_settings.folders.published.glob("marts-*")}
-    assert names == {f"marts-20261120-0{number}.duckdb" for number in (3, 4, 5)}
+    assert [name[:17] for name in deleted] == ["marts-20261120-02", "marts-20261120-01"]
+    assert kept_versions(empty_settings.folders) == [f"20261120-0{number}" for number in (3, 4, 5)]
+
+
+def test_a_version_served_for_a_day_outlives_its_successors_publication_by_the_grace_time(
+    empty_settings: PipelineSettings,
+) -> None:
+    settings = empty_settings.model_copy(update={"keep_versions": 1})
+    build_marts(settings, names=["王"])
+    first = publish_now(settings).pointer
+    build_marts(settings, names=["王", "张"])
+    published = NOW + timedelta(days=1)
+    publish_now(settings, now=published)
+
+    at_once = remove_old_versions(settings, now=published)
+    later = remove_old_versions(settings, now=published + timedelta(minutes=settings.keep_grace_minutes, seconds=1))
+
+    assert (at_once, later) == ([], [first.file])
+
+
+@pytest.mark.parametrize("reader", ["open_current", "PublishedReader"])
+def test_a_reader_whose_version_is_removed_before_it_is_opened_takes_the_next(
+    empty_settings: PipelineSettings, monkeypatch: pytest.MonkeyPatch, reader: str
+) -> None:
+    build_marts(empty_settings, names=["王"])
+    gone = publish_now(empty_settings).pointer
+    build_marts(empty_settings, names=["王", "张"])
+    publish_now(empty_settings)
+    (empty_settings.folders.published / gone.file).unlink()
+    pointers = iter([gone, read_pointer(empty_settings.folders)])
+    monkeypatch.setattr(published, "read_pointer", lambda _: next(pointers))
+
+    if reader == "open_current":
+        con, pointer = published.open_current(empty_settings.folders, timezone="Asia/Shanghai")
+        con.close()
+    else:
+        with PublishedReader(empty_settings.folders, timezone="Asia/Shanghai").cursor() as (_, pointer):
+            pass
+
+    assert pointer.version == "20261120-02"
+
+
+def test_a_version_number_that_is_given_out_again_is_never_read_from_the_old_file(
+    empty_settings: PipelineSettings,
+) -> None:
+    reader = PublishedReader(empty_settings.folders, timezone="Asia/Shanghai")
+    build_marts(empty_settings, names=["王"])
+    before = publish_now(empty_settings).pointer
+
+    def names(cursor: duckdb.DuckDBPyConnection) -> list[tuple[str]]:
+        return cursor.execute("select name from marts.dim_customer").fetchall()
+
+    with reader.cursor() as (old, _):
+        shutil.rmtree(empty_settings.folders.published)
+        build_marts(empty_settings, names=["张"])
+        after = publish_now(empty_settings, run_id="s").pointer
+        with reader.cursor() as (new, pointer):
+            assert (names(old), names(new), pointer) == ([("王",)], [("张",)], after)
+    reader.close()
+
+    assert after.version == before.version
 
 
 def test_leftovers_of_a_killed_publish_are_removed(empty_settings: PipelineSettings) -> None:
