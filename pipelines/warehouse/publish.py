@@ -5,6 +5,7 @@ What is in the marts belongs to dbt; reading the pointer to `segment_engine.runt
 
 import hashlib
 import os
+import re
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import pairwise
@@ -18,6 +19,7 @@ from segment_engine.runtime.folders import DataFolders
 from segment_engine.runtime.published import POINTER_NAME, NothingPublishedError, Pointer, read_pointer
 
 COPY_CHUNK_BYTES = 8 << 20
+STAR_LIST = re.compile(r"\b(EXCLUDE|REPLACE|RENAME) \(")
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +196,35 @@ def _definitions(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
         order by all
         """
     ).fetchall()
-    return {name: hashlib.sha256(repr(parts).encode()).hexdigest()[:16] for name, *parts in found}
+    return {
+        name: hashlib.sha256(repr((_in_order(sql), *parts)).encode()).hexdigest()[:16] for name, sql, *parts in found
+    }
+
+
+def _in_order(sql: str) -> str:
+    """The SQL with the lists of `* EXCLUDE (…)`, `REPLACE (…)` and `RENAME (…)` sorted.
+
+    DuckDB keeps them as sets and writes them in another order each time a file is opened.
+    """
+    start = STAR_LIST.search(sql)
+    if start is None:
+        return sql
+    items, depth, quote, place = [""], 1, "", start.end()
+    while place < len(sql) and depth:
+        character = sql[place]
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"":
+            quote = character
+        else:
+            depth += {"(": 1, ")": -1}.get(character, 0)
+        if character == "," and depth == 1 and not quote:
+            items.append("")
+        elif depth:
+            items[-1] += character
+        place += 1
+    ordered = ", ".join(sorted(_in_order(item.strip()) for item in items))
+    return f"{sql[: start.end()]}{ordered}){_in_order(sql[place:])}"
 
 
 def _record_publication(

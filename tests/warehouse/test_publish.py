@@ -103,6 +103,37 @@ def test_what_a_reader_sees_besides_the_rows_is_published_when_it_changes(
     assert publish_now(empty_settings).status == "unchanged"
 
 
+def test_a_view_has_one_hash_whatever_order_its_file_gives_its_lists_back_in(empty_settings: PipelineSettings) -> None:
+    names = [f"c{number}" for number in range(30)]
+    build_marts(empty_settings, names=["王"])
+    with duckdb.connect(str(empty_settings.folders.marts)) as con:
+        con.execute(f"create table marts.wide as select {', '.join(f'1 as {name}' for name in names)}")
+        masks = ", ".join(f"concat('(,''\"', {name}) as {name}" for name in names[15:])
+        con.execute(
+            f"create view analyst.wide as select * exclude ({', '.join(names[:15])}) replace ({masks}) from marts.wide"
+        )
+
+    pointer = publish_now(empty_settings).pointer
+
+    file = empty_settings.folders.published / pointer.file
+    assert content_facts(file, timezone="Asia/Shanghai") == (pointer.row_counts, pointer.content_hashes)
+    assert publish_now(empty_settings).status == "unchanged"
+
+
+def test_masks_that_change_places_are_a_change(empty_settings: PipelineSettings) -> None:
+    hashes = []
+    for masks in (
+        "left(name, 1) as name, 0 as customer_key",
+        "left(customer_key::varchar, 1) as name, 0 as customer_key",
+    ):
+        build_marts(empty_settings, names=["王"])
+        with duckdb.connect(str(empty_settings.folders.marts)) as con:
+            con.execute(f"create or replace view analyst.masked as select * replace ({masks}) from marts.dim_customer")
+        hashes.append(publish_now(empty_settings).pointer.content_hashes["analyst.masked"])
+
+    assert len(set(hashes)) == 2
+
+
 def test_a_changed_catalogue_is_published_and_so_is_a_lost_one(empty_settings: PipelineSettings) -> None:
     build_marts(empty_settings, names=["王"])
     publish_now(empty_settings)
