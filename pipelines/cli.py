@@ -75,7 +75,7 @@ def sample_data(
     rows = sum(summary.rows_by_table.values())
     out.print(
         f"{summary.customers:,} persons, {len(summary.rows_by_table)} tables, {rows:,} rows in {summary.seconds:.1f} s "
-        f"({summary.rows_per_second:,.0f} rows/s) → {landing}"
+        f"({summary.rows_per_second:,.0f} rows/s) → {escape(str(landing))}"
     )
 
 
@@ -144,7 +144,7 @@ def seal(
         )
     except ValueError as error:
         _fail(str(error))
-    out.print(f"sealed {folder}: {rows:,} rows / 已封存 {rows:,} 行")
+    out.print(f"sealed {escape(str(folder))}: {rows:,} rows / 已封存 {rows:,} 行")
 
 
 @app.command()
@@ -199,11 +199,11 @@ def doctor() -> None:
     table = Table("check", "state", "what to do", title="cdp doctor", title_justify="left")
     findings = examine(settings)
     for finding in findings:
-        table.add_row(finding.name, "[green]ok[/]" if finding.ok else "[red]wrong[/]", finding.advice)
+        table.add_row(finding.name, "[green]ok[/]" if finding.ok else "[red]wrong[/]", escape(finding.advice))
     out.print(table)
     for name, value in settings.model_dump().items():
         description = PipelineSettings.model_fields[name].description or ""
-        out.print(f"  CDP_{name.upper()} = {value}   [dim]{description}[/]")
+        out.print(f"  CDP_{name.upper()} = {escape(str(value))}   [dim]{description}[/]")
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
 
 
