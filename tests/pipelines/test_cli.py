@@ -3,13 +3,18 @@
 import csv
 import io
 import json
+import os
+import signal
+import threading
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from pipelines.cli import app
 from pipelines.settings import PipelineSettings
+from pipelines.sql_shell import SqlShell
 
 COMMANDS = ["sample-data", "nightly", "status", "sql", "seal", "serve", "dagster", "demo", "doctor"]
 
@@ -64,6 +69,69 @@ def test_a_cell_with_brackets_is_shown_as_it_is(runner: CliRunner, night: Pipeli
     answer = runner.invoke(app, ["sql", "select '[red]x[/red]' as cell"], env=of(night))
 
     assert "[red]x[/red]" in answer.output
+
+
+def test_a_column_name_with_brackets_is_shown_as_it_is(runner: CliRunner, night: PipelineSettings) -> None:
+    answer = runner.invoke(app, ["sql", 'select 1 as "[/x]", 2 as "[red]a"'], env=of(night))
+
+    assert answer.exit_code == 0
+    assert "[/x]" in answer.output
+    assert "[red]a" in answer.output
+
+
+@pytest.mark.parametrize("query", ["", ";", " -- nothing"])
+def test_sql_without_a_statement_is_refused(runner: CliRunner, night: PipelineSettings, query: str) -> None:
+    answer = runner.invoke(app, ["sql", query], env=of(night))
+
+    assert answer.exit_code == 2
+    assert "no statement" in answer.stderr
+
+
+def test_every_statement_of_a_query_is_answered(runner: CliRunner, night: PipelineSettings) -> None:
+    answer = runner.invoke(app, ["sql", "select 11 as first; select 22 as second"], env=of(night))
+
+    assert answer.exit_code == 0
+    assert [word in answer.output for word in ("first", "11", "second", "22")] == [True] * 4
+
+
+@pytest.mark.parametrize("output", ["csv", "json"])
+def test_a_format_of_one_answer_takes_one_statement(runner: CliRunner, night: PipelineSettings, output: str) -> None:
+    answer = runner.invoke(app, ["sql", "select 1; select 2", "--format", output], env=of(night))
+
+    assert (answer.exit_code, answer.stdout) == (2, "")
+    assert "one statement" in answer.stderr
+
+
+def test_json_keeps_equally_named_columns_and_holds_no_nan(runner: CliRunner, night: PipelineSettings) -> None:
+    query = "select 1 as a, 2 as a, 'nan'::double as b, ['inf'::double, 3] as c"
+
+    answer = runner.invoke(app, ["sql", query, "--format", "json"], env=of(night))
+
+    def refuse(word: str) -> None:
+        raise AssertionError(word)
+
+    assert json.loads(answer.stdout, parse_constant=refuse) == [{"a": 1, "a_1": 2, "b": None, "c": [None, 3.0]}]
+
+
+def test_ctrl_c_at_the_prompt_stops_the_query_and_not_the_shell(
+    night: PipelineSettings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    endless = "select count(*) from range(100000000) as a, range(100000) as b where (a.range + b.range) % 7 = 3;"
+    lines = iter([endless, "select 6 * 7 as answer;", ".quit"])
+
+    def typed(prompt: str) -> str:
+        line = next(lines)
+        if line == endless:
+            threading.Timer(1, os.kill, [os.getpid(), signal.SIGINT]).start()
+        return line
+
+    monkeypatch.setattr("builtins.input", typed)
+    code = SqlShell(night, Console(), Console(stderr=True), output="table", limit=10).prompt()
+
+    said = capsys.readouterr()
+    assert code == 0
+    assert "stopped" in said.err
+    assert "42" in said.out
 
 
 @pytest.mark.parametrize(
