@@ -6,8 +6,11 @@ The version is chosen anew for each statement, so a prompt left open over night 
 import csv
 import json
 import math
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import duckdb
@@ -17,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.settings import PipelineSettings
-from segment_engine.runtime.published import NothingPublishedError, open_version, read_pointer
+from segment_engine.runtime.published import DamagedPointerError, NothingPublishedError, open_version, read_pointer
 
 HELP = """\
 .tables            tables and what they hold / 列出数据表
@@ -63,16 +66,15 @@ class SqlShell:
                 if not statements:
                     return self._refuse("there is no statement to run / 没有可执行的语句", code=2)
                 if self._output != "table" and len(statements) > 1:
-                    return self._refuse(
-                        f"{self._output} holds one answer, so give one statement / {self._output} 格式一次只支持一条语句",
-                        code=2,
-                    )
-                for statement in statements:
-                    cursor = con.execute(statement, parameters or {})
-                    self._print([column[0] for column in cursor.description or ()], cursor)
+                    sentence = f"{self._output} takes one statement at a time / {self._output} 格式一次只支持一条语句"
+                    return self._refuse(sentence, code=2)
+                with _stopped_by_ctrl_c(con):
+                    for statement in statements:
+                        cursor = con.execute(statement, parameters or {})
+                        self._print([column[0] for column in cursor.description or ()], cursor)
         except NothingPublishedError as error:
             return self._refuse(str(error), code=3)
-        except duckdb.Error as error:
+        except (duckdb.Error, DamagedPointerError) as error:
             return self._refuse(str(error), code=1)
         except (KeyboardInterrupt, RuntimeError) as error:
             # DuckDB ends a query on Ctrl-C with a bare RuntimeError; between two calls of it Python raises its own.
@@ -143,6 +145,21 @@ class SqlShell:
         if len(rows) > self._limit:
             cursor.fetchall()
             self._out.print(f"first {self._limit} rows; --limit or --format csv shows more / 仅显示前 {self._limit} 行")
+
+
+@contextmanager
+def _stopped_by_ctrl_c(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Let Ctrl-C stop every thread of a query; by itself DuckDB stops one and waits until the others are through."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        con.interrupt()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
