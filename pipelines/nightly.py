@@ -13,6 +13,8 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from pydantic import TypeAdapter
+
 from pipelines import steps
 from pipelines.clock import Clock
 from pipelines.settings import PipelineSettings
@@ -61,6 +63,13 @@ class RunRecord:
     steps: list[dict[str, Any]] = field(default_factory=list)
     error: str | None = None
 
+    @property
+    def seconds(self) -> float | None:
+        """From start to end; None while it runs."""
+        if self.finished_at is None:
+            return None
+        return (datetime.fromisoformat(self.finished_at) - datetime.fromisoformat(self.started_at)).total_seconds()
+
     def write(self, folders: DataFolders) -> None:
         """Replace the record on disk in one move."""
         folders.runs.mkdir(parents=True, exist_ok=True)
@@ -70,10 +79,21 @@ class RunRecord:
         hidden.replace(target)
 
 
+def run_files(folders: DataFolders, *, newest: int = 10) -> list[Path]:
+    """The files of the newest run records, newest first."""
+    return sorted(folders.runs.glob("*.json"), reverse=True)[:newest]
+
+
+def read_run(file: Path) -> RunRecord:
+    """One run record; keys that only a later release knows are left out. Raises ValueError when it is none."""
+    record = TypeAdapter(RunRecord).validate_json(file.read_bytes())
+    record.seconds  # noqa: B018  (reads its moments)
+    return record
+
+
 def read_runs(folders: DataFolders, *, newest: int = 10) -> list[RunRecord]:
     """The newest run records, newest first."""
-    files = sorted(folders.runs.glob("*.json"), reverse=True)[:newest]
-    return [RunRecord(**json.loads(Path(file).read_text(encoding="utf-8"))) for file in files]
+    return [read_run(file) for file in run_files(folders, newest=newest)]
 
 
 def run_night(
@@ -187,7 +207,7 @@ def is_interrupted(record: RunRecord) -> bool:
         return False
     try:
         os.kill(record.pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return True
     except PermissionError:
         return False

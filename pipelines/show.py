@@ -73,6 +73,8 @@ def show_status(
     if as_json:
         console.print_json(json.dumps(asdict(status), ensure_ascii=False, default=str))
         return
+    for sentence in status.damaged:
+        console.print(f"[red]damaged[/] {escape(sentence)}", highlight=False, soft_wrap=True)
     _show_versions(console, status, settings)
     _show_runs(console, status)
     if status.sources:
@@ -96,6 +98,9 @@ def show_status(
 
 def _show_versions(console: Console, status: PlatformStatus, settings: PipelineSettings) -> None:
     pointer = status.pointer
+    if pointer is None and status.versions:
+        console.print("nothing is served although versions exist / 已有版本,但当前未提供服务")
+        return
     if pointer is None:
         console.print("nothing published yet; run [bold]cdp nightly[/] / 尚未发布,请运行 cdp nightly")
         return

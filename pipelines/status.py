@@ -10,17 +10,20 @@ from typing import Any
 
 import duckdb
 
-from pipelines.nightly import RunRecord, is_interrupted, read_runs
+from pipelines.nightly import RunRecord, is_interrupted, read_run, run_files
 from pipelines.settings import PipelineSettings
 from pipelines.warehouse.connection import connect_warehouse
 from pipelines.warehouse.landing import unsealed
 from pipelines.warehouse.publish import current_pointer
-from segment_engine.runtime.published import Pointer, open_version
+from segment_engine.runtime.published import DamagedPointerError, Pointer, open_version
 
 
 @dataclass(frozen=True, slots=True)
 class PlatformStatus:
-    """A snapshot for people: what is served, how old it is, what was refused, how the last runs went."""
+    """A snapshot for people: what is served, how old it is, what was refused, how the last runs went.
+
+    `damaged` holds a sentence for each file that should be readable and is not.
+    """
 
     pointer: Pointer | None
     age_seconds: float | None
@@ -32,6 +35,7 @@ class PlatformStatus:
     sources: list[dict[str, Any]]
     unsealed: list[str]
     ledger: str
+    damaged: list[str]
 
 
 REFUSED = """
@@ -51,8 +55,9 @@ from {batch} where status = 'loaded' group by source order by source
 def platform_status(settings: PipelineSettings, *, now: datetime, runs: int = 5) -> PlatformStatus:
     """Collect the snapshot; `now` is only used for ages."""
     folders = settings.folders
-    pointer = current_pointer(folders)
-    records = read_runs(folders, newest=runs)
+    damaged: list[str] = []
+    pointer = _pointer(settings, damaged)
+    records = _runs(settings, runs, damaged)
     refused, rejections, sources, ledger = _ledger(settings, pointer)
     return PlatformStatus(
         pointer=pointer,
@@ -65,7 +70,26 @@ def platform_status(settings: PipelineSettings, *, now: datetime, runs: int = 5)
         sources=sources,
         unsealed=[str(folder.relative_to(folders.landing)) for folder in unsealed(folders)],
         ledger=ledger,
+        damaged=damaged,
     )
+
+
+def _pointer(settings: PipelineSettings, damaged: list[str]) -> Pointer | None:
+    try:
+        return current_pointer(settings.folders)
+    except DamagedPointerError as error:
+        damaged.append(str(error))
+        return None
+
+
+def _runs(settings: PipelineSettings, newest: int, damaged: list[str]) -> list[RunRecord]:
+    records: list[RunRecord] = []
+    for file in run_files(settings.folders, newest=newest):
+        try:
+            records.append(read_run(file))
+        except ValueError:
+            damaged.append(f"{file} is no run record; delete it / 运行记录已损坏,请删除")
+    return records
 
 
 def _ledger(
@@ -76,6 +100,9 @@ def _ledger(
         if not settings.folders.warehouse.exists():
             return [], [], [], "none"
         with connect_warehouse(settings, read_only=True) as con:
+            # The first run may have been killed before it had made its ledger.
+            if not con.execute("from duckdb_tables() where schema_name = 'ingest'").fetchone():
+                return [], [], [], "none"
             return (*_read(con, "ingest.batch", "ingest.rejection"), "warehouse")
     except duckdb.IOException:
         if pointer is None:
