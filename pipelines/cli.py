@@ -163,10 +163,9 @@ def seal(
     from pipelines.warehouse.drop import seal_dropped_folder  # noqa: PLC0415
 
     settings = _settings()
+    first_day, last_day = _day(window_from, settings), _day(window_to, settings)
     try:
-        rows = seal_dropped_folder(
-            settings, folder, first_day=date.fromisoformat(window_from), last_day=date.fromisoformat(window_to)
-        )
+        rows = seal_dropped_folder(settings, folder, first_day=first_day, last_day=last_day)
     except ValueError as error:
         _fail(str(error))
     out.print(f"sealed {escape(str(folder))}: {rows:,} rows / 已封存 {rows:,} 行")

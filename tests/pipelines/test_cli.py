@@ -257,6 +257,16 @@ def test_sealing_a_wrong_place_says_what_is_right(
     assert words in answer.stderr
 
 
+@pytest.mark.parametrize("day", ["yesterday", "2026-02-30"])
+def test_sealing_with_a_wrong_day_says_how_days_are_written(runner: CliRunner, tmp_path: Path, day: str) -> None:
+    answer = runner.invoke(
+        app, ["seal", str(tmp_path), "--from", day, "--to", "2026-11-20"], env={"CDP_DATA_DIR": str(tmp_path)}
+    )
+
+    assert answer.exit_code == 2
+    assert "日期格式应为 2026-11-20" in answer.stderr
+
+
 def test_doctor_finds_nothing_wrong_with_a_good_installation(runner: CliRunner, night: PipelineSettings) -> None:
     answer = runner.invoke(app, ["doctor"], env=of(night))
 
