@@ -50,7 +50,10 @@ class Silent:
 
 @dataclass(slots=True)
 class RunRecord:
-    """One run as `data/runs/<run_id>.json` keeps it; moments are ISO 8601 with offset."""
+    """One run as `data/runs/<run_id>.json` keeps it; moments are ISO 8601 with offset.
+
+    A step has name and seconds, and in a run of `cdp nightly` rows and facts; Dagster keeps those itself.
+    """
 
     run_id: str
     as_of: str
@@ -77,6 +80,15 @@ class RunRecord:
         hidden = target.with_suffix(".tmp")
         hidden.write_text(json.dumps(asdict(self), ensure_ascii=False, indent=1), encoding="utf-8")
         hidden.replace(target)
+
+
+@dataclass(frozen=True, slots=True)
+class RunTimes:
+    """When a run that somebody else conducted began and ended, and the seconds of its steps in order."""
+
+    started: datetime
+    finished: datetime
+    steps: Sequence[tuple[str, float]]
 
 
 def run_files(folders: DataFolders, *, newest: int = 10) -> list[Path]:
@@ -178,27 +190,34 @@ def _peak_memory_mib() -> int:
 
 
 def record_success(
-    settings: PipelineSettings, *, run_id: str, as_of: date, now: datetime, publication: Publication
+    settings: PipelineSettings, *, run_id: str, as_of: date, times: RunTimes, publication: Publication
 ) -> None:
     """Leave a record of a run that Dagster made, in the place where `cdp status` looks."""
-    moment = now.astimezone(settings.zone)
-    record = RunRecord(
-        run_id=f"{moment:%Y%m%dT%H%M%S}-{run_id[:8]}", as_of=as_of.isoformat(), started_at=moment.isoformat(), pid=0
-    )
+    record = _dagster_record(settings, run_id, as_of.isoformat(), times)
     record.status = "succeeded" if publication.status == "published" else "unchanged"
     record.version = publication.pointer.version
-    record.finished_at = record.started_at
     record.write(settings.folders)
 
 
 def record_failure(
-    settings: PipelineSettings, *, run_id: str, as_of: str, now: datetime, reasons: Sequence[str]
+    settings: PipelineSettings, *, run_id: str, as_of: str, times: RunTimes, reasons: Sequence[str]
 ) -> None:
     """Leave a record of a run of Dagster's that failed."""
-    moment = now.astimezone(settings.zone)
-    record = RunRecord(run_id=f"{moment:%Y%m%dT%H%M%S}-{run_id[:8]}", as_of=as_of, started_at=moment.isoformat(), pid=0)
-    record.status, record.error, record.finished_at = "failed", "; ".join(reasons), record.started_at
+    record = _dagster_record(settings, run_id, as_of, times)
+    record.status, record.error = "failed", "; ".join(reasons)
     record.write(settings.folders)
+
+
+def _dagster_record(settings: PipelineSettings, run_id: str, as_of: str, times: RunTimes) -> RunRecord:
+    started, finished = times.started.astimezone(settings.zone), times.finished.astimezone(settings.zone)
+    return RunRecord(
+        run_id=f"{started:%Y%m%dT%H%M%S}-{run_id[:8]}",
+        as_of=as_of,
+        started_at=started.isoformat(),
+        pid=0,
+        finished_at=finished.isoformat(),
+        steps=[{"name": name, "seconds": round(seconds, 3)} for name, seconds in times.steps],
+    )
 
 
 def is_interrupted(record: RunRecord) -> bool:

@@ -131,10 +131,10 @@ def _show_runs(console: Console, status: PlatformStatus) -> None:
     )
     for run in status.runs:
         state = "interrupted" if run.run_id in status.interrupted else run.status
-        seconds = sum(step["seconds"] for step in run.steps)
+        seconds = "—" if run.seconds is None else f"{run.seconds:.1f}"
         colour = {"failed": "red", "interrupted": "yellow"}.get(state, "green")
         told = run.error or f"version {run.version or '—'}"
-        _add_row(table, run.run_id, run.as_of, Text(state, style=colour), f"{seconds:.1f}", told)
+        _add_row(table, run.run_id, run.as_of, Text(state, style=colour), seconds, told)
     console.print(table)
 
 

@@ -93,3 +93,13 @@ def test_a_first_night_killed_at_once_leaves_a_status_like_before_it(runner: Cli
 
     assert answer.exit_code == 0, answer.exception
     assert "cdp nightly" in answer.output
+
+
+def test_a_run_takes_the_time_from_its_start_to_its_end(runner: CliRunner, tmp_path: Path) -> None:
+    record = RunRecord(run_id="20261120", as_of="2026-11-20", started_at="2026-11-21T00:30:00+08:00", pid=0)
+    record.status, record.finished_at = "succeeded", "2026-11-21T00:31:05.500000+08:00"
+    record.write(DataFolders(tmp_path))
+
+    answer = runner.invoke(app, ["status"], env={"CDP_DATA_DIR": str(tmp_path)})
+
+    assert "65.5" in answer.output
