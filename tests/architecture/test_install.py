@@ -106,7 +106,12 @@ def serve(answers: tuple[str, str], wheel: bytes) -> Iterator[str]:
 
 def install(project: Path, environment: dict[str, str], **more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["scripts/install"], cwd=project, env=environment | more, capture_output=True, text=True, check=False
+        [str(project / "scripts/install")],
+        cwd=project,
+        env=environment | more,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
