@@ -12,9 +12,7 @@ help: ## Show the targets
 
 setup: $(STAMP) ## Make .venv with everything in it
 
-$(STAMP): requirements.lock pyproject.toml
-	@command -v python3 >/dev/null || { echo "python3 (3.11 or newer) is needed"; exit 1; }
-	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; found $$(python3 --version)"; exit 1; }
+$(STAMP): requirements.lock pyproject.toml scripts/install
 	@scripts/install
 	@touch $(STAMP)
 

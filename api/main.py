@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from fastapi_offline import FastAPIOffline
 
 from api.customers.router import router as customers
 from api.errors import install_error_handlers
@@ -26,7 +27,8 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
         yield
         reader.close()
 
-    app = FastAPI(
+    # Its pages at /docs and /redoc load script and style from here, not from a CDN: clinics' servers have no internet.
+    app = FastAPIOffline(
         title="Dental CDP",
         version="0.1.0",
         summary="Customer data platform for dental clinic chains / 口腔连锁客户数据平台",

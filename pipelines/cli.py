@@ -5,18 +5,42 @@ import sys
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from typer.core import TyperGroup
 
 from pipelines.clock import SystemClock, last_full_day
+from pipelines.ingest.contracts import InvalidContract
 from pipelines.settings import PipelineSettings
 from pipelines.show import NightProgress, show_result, show_status
+from segment_engine.runtime.published import DamagedPointerError
+from segment_engine.runtime.settings import PREFIX, SharedSettings, wrong_settings
 
+
+class Commands(TyperGroup):
+    """Every command; what is wrong with the installation is told in a sentence, whichever command meets it."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except InvalidContract as error:
+            _fail(f"contract / 契约有误\n{error}")
+        except DamagedPointerError as error:
+            _fail(str(error))
+        except BrokenPipeError:
+            raise  # somebody reads only the first lines, like `head`: no error
+        except OSError as error:
+            _fail(f"file or disk / 文件或磁盘错误\n{error}")
+
+
+Settings = TypeVar("Settings", bound=SharedSettings)
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -76,7 +100,7 @@ def sample_data(
     rows = sum(summary.rows_by_table.values())
     out.print(
         f"{summary.customers:,} persons, {len(summary.rows_by_table)} tables, {rows:,} rows in {summary.seconds:.1f} s "
-        f"({summary.rows_per_second:,.0f} rows/s) → {settings.folders.landing}"
+        f"({summary.rows_per_second:,.0f} rows/s) → {escape(str(settings.folders.landing))}"
     )
 
 
@@ -109,12 +133,13 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="For machines / 输出 JSON")] = False,
     all_rows: Annotated[bool, typer.Option("--all", help="Every quarantined reason, not the first 20 / 全部")] = False,
 ) -> None:
-    """Show versions, freshness, quarantine and the last runs. / 查看状态"""
+    """Show versions, freshness, quarantine and the last runs; exits with 1 when a file is damaged. / 查看状态"""
     from pipelines.status import platform_status  # noqa: PLC0415
 
     settings = _settings()
     snapshot = platform_status(settings, now=SystemClock(settings.zone).now())
     show_status(out, snapshot, settings, as_json=as_json, all_rows=all_rows)
+    raise typer.Exit(1 if snapshot.damaged else 0)
 
 
 @app.command()
@@ -148,7 +173,7 @@ def seal(
         rows = seal_dropped_folder(settings, folder, first_day=first_day, last_day=last_day, today=now.date())
     except ValueError as error:
         _fail(str(error))
-    out.print(f"sealed {folder}: {rows:,} rows / 已封存 {rows:,} 行")
+    out.print(f"sealed {escape(str(folder))}: {rows:,} rows / 已封存 {rows:,} 行")
     if last_day > last_full_day(now, settings.zone):
         out.print(f"waiting for its business day {last_day} / 等待业务日 {last_day}", highlight=False)
 
@@ -161,6 +186,9 @@ def serve(
     """Start the API. / 启动接口服务"""
     import uvicorn  # noqa: PLC0415
 
+    from api.settings import ApiSettings  # noqa: PLC0415
+
+    _read_settings(ApiSettings)
     uvicorn.run("api.main:create_app", factory=True, host=host, port=port, log_level="info")
 
 
@@ -199,28 +227,31 @@ def demo(
 @app.command()
 def doctor() -> None:
     """Say what is wrong with this installation and how to mend it. / 检查环境"""
+    from api.settings import ApiSettings  # noqa: PLC0415
     from pipelines.doctor import examine  # noqa: PLC0415
 
-    settings = _settings()
-    table = Table("check", "state", "what to do", title="cdp doctor", title_justify="left")
+    settings, api_settings = _settings(), _read_settings(ApiSettings)
+    table = Table("check 检查项", "state 状态", "what to do 说明", title="cdp doctor", title_justify="left")
     findings = examine(settings)
     for finding in findings:
-        table.add_row(finding.name, "[green]ok[/]" if finding.ok else "[red]wrong[/]", finding.advice)
+        table.add_row(finding.name, "[green]ok[/]" if finding.ok else "[red]wrong[/]", escape(finding.advice))
     out.print(table)
-    for name, value in settings.model_dump().items():
-        description = PipelineSettings.model_fields[name].description or ""
-        out.print(f"  CDP_{name.upper()} = {value}   [dim]{description}[/]")
+    fields = {**ApiSettings.model_fields, **PipelineSettings.model_fields}
+    for name, value in {**api_settings.model_dump(), **settings.model_dump()}.items():
+        shown = escape(f"{PREFIX}{name.upper()} = {value}")
+        out.print(f"  {shown}   [dim]{fields[name].description}[/]", soft_wrap=True)
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
 
 
 def _settings() -> PipelineSettings:
-    from pydantic import ValidationError  # noqa: PLC0415
+    return _read_settings(PipelineSettings)
 
+
+def _read_settings(kind: type[Settings]) -> Settings:
     try:
-        return PipelineSettings()
+        return kind()
     except ValidationError as error:
-        lines = [f"CDP_{str(problem['loc'][0]).upper()}: {problem['msg']}" for problem in error.errors()]
-        _fail("settings / 配置有误\n" + "\n".join(lines), code=2)
+        _fail("\n".join(["settings / 配置有误", *wrong_settings(error)]), code=2)
 
 
 def _day(text: str | None, settings: PipelineSettings) -> date:

@@ -2,14 +2,16 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import duckdb
 
-from pipelines.ingest.contracts import load_contracts
+from pipelines.ingest.contracts import InvalidContract, load_contracts
 from pipelines.settings import PipelineSettings
 from pipelines.warehouse.lock import current_holder
-from segment_engine.runtime.published import NothingPublishedError, open_current
+from segment_engine.runtime.published import DamagedPointerError, NothingPublishedError, open_current
 
 FREE_BYTES = 5 << 30
 
@@ -24,55 +26,74 @@ class Finding:
 
 
 def examine(settings: PipelineSettings) -> list[Finding]:
-    """Look at folders, disk, contracts, lock and the published version."""
-    return [_folder(settings), _disk(settings), _contracts(), _lock(settings), _published(settings)]
+    """Look at folders, disk, contracts, lock and the published version; a look that fails is a finding too."""
+    checks: dict[str, Callable[[PipelineSettings], tuple[bool, str]]] = {
+        "data directory": _folder,
+        "disk": _disk,
+        "contracts": _contracts,
+        "writer lock": _lock,
+        "published version": _published,
+    }
+    return [_look(name, check, settings) for name, check in checks.items()]
 
 
-def _folder(settings: PipelineSettings) -> Finding:
-    place = settings.data_dir.resolve()
-    existing = next(parent for parent in (place, *place.parents) if parent.exists())
-    if os.access(existing, os.W_OK):
-        return Finding("data directory", True, str(place))
-    return Finding(
-        "data directory", False, f"{existing} is not writable: set CDP_DATA_DIR or its permissions / 目录不可写"
-    )
-
-
-def _disk(settings: PipelineSettings) -> Finding:
-    place = settings.data_dir.resolve()
-    existing = next(parent for parent in (place, *place.parents) if parent.exists())
-    free = shutil.disk_usage(existing).free
-    return Finding(
-        "disk",
-        free > FREE_BYTES,
-        f"{free / (1 << 30):.0f} GiB free; a night needs about three times the published file",
-    )
-
-
-def _contracts() -> Finding:
+def _look(name: str, check: Callable[[PipelineSettings], tuple[bool, str]], settings: PipelineSettings) -> Finding:
     try:
-        return Finding("contracts", True, f"{len(load_contracts())} tables")
-    except ValueError as error:
-        return Finding("contracts", False, str(error))
+        return Finding(name, *check(settings))
+    except Exception as error:  # (whatever it is, the other checks are wanted as well)
+        return Finding(name, False, f"could not be looked at / 无法检查: {type(error).__name__}: {error}")
 
 
-def _lock(settings: PipelineSettings) -> Finding:
+def _folder(settings: PipelineSettings) -> tuple[bool, str]:
+    existing = _existing(settings)
+    if os.access(existing, os.W_OK):
+        return True, str(settings.data_dir.resolve())
+    return (
+        False,
+        f"{existing} is not writable: set CDP_DATA_DIR or its permissions / 目录不可写,请设置 CDP_DATA_DIR 或权限",
+    )
+
+
+def _disk(settings: PipelineSettings) -> tuple[bool, str]:
+    free = shutil.disk_usage(_existing(settings)).free
+    gib = f"{free / (1 << 30):.0f} GiB"
+    return free > FREE_BYTES, (
+        f"{gib} free; a night needs about three times the published file / 可用 {gib},每晚约需已发布文件的三倍"
+    )
+
+
+def _existing(settings: PipelineSettings) -> Path:
+    place = settings.data_dir.resolve()
+    return next(parent for parent in (place, *place.parents) if parent.exists())
+
+
+def _contracts(settings: PipelineSettings) -> tuple[bool, str]:
+    try:
+        tables = len(load_contracts())
+    except InvalidContract as error:
+        return False, f"mend the contract / 请修正契约: {error}"
+    return True, f"{tables} tables / {tables} 张表"
+
+
+def _lock(settings: PipelineSettings) -> tuple[bool, str]:
     if not settings.folders.build.exists():
-        return Finding("writer lock", True, "nothing has run yet / 尚未运行")
+        return True, "nothing has run yet / 尚未运行"
     holder = current_holder(settings.folders)
     if holder is None:
-        return Finding("writer lock", True, "free / 空闲")
+        return True, "free / 空闲"
     who = f"pid {holder['pid']}, {holder.get('owner', '?')}, since {holder.get('since', '?')}"
-    return Finding("writer lock", True, f"a run holds it / 正被占用: {who}")
+    return True, f"a run holds it / 正被占用: {who}"
 
 
-def _published(settings: PipelineSettings) -> Finding:
+def _published(settings: PipelineSettings) -> tuple[bool, str]:
     try:
         con, pointer = open_current(settings.folders, timezone=settings.timezone)
         with con:
             con.execute("select * from meta.publication").fetchall()
     except NothingPublishedError:
-        return Finding("published version", False, "none yet: run `cdp nightly` / 尚未发布")
+        return False, "none yet: run `cdp nightly` / 尚未发布,请运行 cdp nightly"
+    except DamagedPointerError as error:
+        return False, str(error)
     except duckdb.Error as error:
-        return Finding("published version", False, f"it does not open ({error}): run `cdp nightly --force`")
-    return Finding("published version", True, f"{pointer.version}, business day {pointer.as_of}")
+        return False, f"it does not open: run `cdp nightly --force` / 无法打开,请运行 cdp nightly --force ({error})"
+    return True, f"{pointer.version}, business day / 业务日 {pointer.as_of}"

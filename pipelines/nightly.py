@@ -13,6 +13,8 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from pydantic import TypeAdapter
+
 from pipelines import steps
 from pipelines.clock import Clock
 from pipelines.settings import PipelineSettings
@@ -50,7 +52,10 @@ class Silent:
 
 @dataclass(slots=True)
 class RunRecord:
-    """One run as `data/runs/<run_id>.json` keeps it; moments are ISO 8601 with offset."""
+    """One run as `data/runs/<run_id>.json` keeps it; moments are ISO 8601 with offset.
+
+    A step has name and seconds, and in a run of `cdp nightly` rows and facts; Dagster keeps those itself.
+    """
 
     run_id: str
     as_of: str
@@ -63,6 +68,13 @@ class RunRecord:
     steps: list[dict[str, Any]] = field(default_factory=list)
     error: str | None = None
 
+    @property
+    def seconds(self) -> float | None:
+        """From start to end; None while it runs."""
+        if self.finished_at is None:
+            return None
+        return (datetime.fromisoformat(self.finished_at) - datetime.fromisoformat(self.started_at)).total_seconds()
+
     def write(self, folders: DataFolders) -> None:
         """Replace the record on disk in one move."""
         folders.runs.mkdir(parents=True, exist_ok=True)
@@ -72,10 +84,30 @@ class RunRecord:
         hidden.replace(target)
 
 
+@dataclass(frozen=True, slots=True)
+class RunTimes:
+    """When a run that somebody else conducted began and ended, and the seconds of its steps in order."""
+
+    started: datetime
+    finished: datetime
+    steps: Sequence[tuple[str, float]]
+
+
+def run_files(folders: DataFolders, *, newest: int = 10) -> list[Path]:
+    """The files of the newest run records, newest first."""
+    return sorted(folders.runs.glob("*.json"), reverse=True)[:newest]
+
+
+def read_run(file: Path) -> RunRecord:
+    """One run record; keys that only a later release knows are left out. Raises ValueError when it is none."""
+    record = TypeAdapter(RunRecord).validate_json(file.read_bytes())
+    record.seconds  # noqa: B018  (reads its moments)
+    return record
+
+
 def read_runs(folders: DataFolders, *, newest: int = 10) -> list[RunRecord]:
     """The newest run records, newest first."""
-    files = sorted(folders.runs.glob("*.json"), reverse=True)[:newest]
-    return [RunRecord(**json.loads(Path(file).read_text(encoding="utf-8"))) for file in files]
+    return [read_run(file) for file in run_files(folders, newest=newest)]
 
 
 def run_night(
@@ -176,27 +208,34 @@ def _peak_memory_mib() -> int:
 
 
 def record_success(
-    settings: PipelineSettings, *, run_id: str, as_of: date, now: datetime, publication: Publication
+    settings: PipelineSettings, *, run_id: str, as_of: date, times: RunTimes, publication: Publication
 ) -> None:
     """Leave a record of a run that Dagster made, in the place where `cdp status` looks."""
-    moment = now.astimezone(settings.zone)
-    record = RunRecord(
-        run_id=f"{moment:%Y%m%dT%H%M%S}-{run_id[:8]}", as_of=as_of.isoformat(), started_at=moment.isoformat(), pid=0
-    )
+    record = _dagster_record(settings, run_id, as_of.isoformat(), times)
     record.status = "succeeded" if publication.status == "published" else "unchanged"
     record.version = publication.pointer.version
-    record.finished_at = record.started_at
     record.write(settings.folders)
 
 
 def record_failure(
-    settings: PipelineSettings, *, run_id: str, as_of: str, now: datetime, reasons: Sequence[str]
+    settings: PipelineSettings, *, run_id: str, as_of: str, times: RunTimes, reasons: Sequence[str]
 ) -> None:
     """Leave a record of a run of Dagster's that failed."""
-    moment = now.astimezone(settings.zone)
-    record = RunRecord(run_id=f"{moment:%Y%m%dT%H%M%S}-{run_id[:8]}", as_of=as_of, started_at=moment.isoformat(), pid=0)
-    record.status, record.error, record.finished_at = "failed", "; ".join(reasons), record.started_at
+    record = _dagster_record(settings, run_id, as_of, times)
+    record.status, record.error = "failed", "; ".join(reasons)
     record.write(settings.folders)
+
+
+def _dagster_record(settings: PipelineSettings, run_id: str, as_of: str, times: RunTimes) -> RunRecord:
+    started, finished = times.started.astimezone(settings.zone), times.finished.astimezone(settings.zone)
+    return RunRecord(
+        run_id=f"{started:%Y%m%dT%H%M%S}-{run_id[:8]}",
+        as_of=as_of,
+        started_at=started.isoformat(),
+        pid=0,
+        finished_at=finished.isoformat(),
+        steps=[{"name": name, "seconds": round(seconds, 3)} for name, seconds in times.steps],
+    )
 
 
 def is_interrupted(record: RunRecord) -> bool:
@@ -205,7 +244,7 @@ def is_interrupted(record: RunRecord) -> bool:
         return False
     try:
         os.kill(record.pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return True
     except PermissionError:
         return False

@@ -16,6 +16,7 @@ from pipelines.warehouse.dbt import dbt_variables
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 START_SECONDS = 120.0
+DAGSTER = (sys.executable, "-m", "dagster", "dev")
 
 
 def run_dagster(settings: PipelineSettings, *, host: str, port: int) -> int:
@@ -35,13 +36,22 @@ def serve_demo(settings: PipelineSettings, out: Console, *, api_port: int, dagst
         with out.status("starting API and Dagster / 正在启动服务"):
             answered = _answers(f"{api_url}/readyz", processes) and _answers(f"{dagster_url}/server_info", processes)
         if not answered:
-            out.print("[red]error[/] a service did not start; see the lines above / 服务未能启动")
+            out.print(
+                NOT_STARTED.format(log=dagster_log(settings), tail=_tail(dagster_log(settings))),
+                markup=False,
+                soft_wrap=True,
+            )
             return 1
         out.print(WHAT_TO_TRY.format(api=api_url, dagster=dagster_url), highlight=False, soft_wrap=True)
         return _wait(processes)
     finally:
         _stop(processes)
 
+
+NOT_STARTED = """\
+error: a service did not start. The API writes above; the end of Dagster's log {log}:
+服务未能启动:接口服务的输出见上方,Dagster 日志 {log} 的末尾如下:
+{tail}"""
 
 WHAT_TO_TRY = """
 [bold]Running. Ctrl-C stops both. / 服务已启动,Ctrl-C 停止[/]
@@ -61,9 +71,18 @@ def start_dagster(settings: PipelineSettings, *, host: str, port: int, quiet: bo
     home.mkdir(parents=True, exist_ok=True)
     (home / "dagster.yaml").write_text((REPOSITORY / "dagster.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     environment = os.environ | dbt_variables(settings) | {"DAGSTER_HOME": str(home), "DAGSTER_DISABLE_TELEMETRY": "1"}
-    command = [sys.executable, "-m", "dagster", "dev", "-m", "pipelines.definitions", "-h", host, "-p", str(port)]
-    log = (home / "dagster.log").open("ab") if quiet else None
+    command = [*DAGSTER, "-m", "pipelines.definitions", "-h", host, "-p", str(port)]
+    log = dagster_log(settings).open("wb") if quiet else None
     return subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=log, stderr=log)  # noqa: S603
+
+
+def dagster_log(settings: PipelineSettings) -> Path:
+    """Where a Dagster that was started quietly writes."""
+    return settings.folders.dagster.resolve() / "dagster.log"
+
+
+def _tail(file: Path, *, lines: int = 20) -> str:
+    return "\n".join(file.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
 
 
 def _answers(url: str, processes: list[subprocess.Popen[bytes]]) -> bool:

@@ -1,4 +1,7 @@
-"""How nights, results and status look in a terminal; the numbers come from elsewhere."""
+"""How nights, results and status look in a terminal; the numbers come from elsewhere.
+
+Whatever comes from files or tables is shown as it is: names with brackets are no markup.
+"""
 
 import json
 from dataclasses import asdict
@@ -8,6 +11,7 @@ from rich.markup import escape
 from rich.progress import Progress as RichProgress
 from rich.progress import SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from pipelines.nightly import RunRecord
 from pipelines.settings import PipelineSettings
@@ -23,7 +27,11 @@ class NightProgress:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._bar = RichProgress(
-            SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
         )
         self._task: TaskID | None = None
 
@@ -40,7 +48,7 @@ class NightProgress:
     def step_finished(self, name: str, seconds: float, report: StepReport) -> None:
         facts = ", ".join(f"{key} {_number(value)}" for key, value in report.facts.items() if value not in (0, ""))
         self._console.print(
-            f"[green]✓[/] {name:<18}{report.rows:>13,} rows {seconds:>8.1f} s  [dim]{facts}[/]",
+            f"[green]✓[/] {name:<18}{report.rows:>13,} rows {seconds:>8.1f} s  [dim]{escape(facts)}[/]",
             highlight=False,
             soft_wrap=True,
         )
@@ -65,6 +73,8 @@ def show_status(
     if as_json:
         console.print_json(json.dumps(asdict(status), ensure_ascii=False, default=str))
         return
+    for sentence in status.damaged:
+        console.print(f"[red]damaged[/] {escape(sentence)}", highlight=False, soft_wrap=True)
     _show_versions(console, status, settings)
     _show_runs(console, status)
     if status.sources:
@@ -78,7 +88,7 @@ def show_status(
         )
         for source in status.sources:
             loaded, rejected = f"{source['loaded_rows']:,}", f"{source['rejected_rows']:,}"
-            table.add_row(source["source"], str(source["newest_day"]), loaded, rejected)
+            _add_row(table, source["source"], source["newest_day"], loaded, rejected)
         console.print(table)
     _show_refused(console, status)
     _show_rejections(console, status, settings, all_rows=all_rows)
@@ -90,25 +100,28 @@ def show_status(
             soft_wrap=True,
         )
     for folder in status.unsealed:
-        console.print(f"[yellow]no manifest yet[/] {folder} (cdp seal) / 尚未封存")
+        console.print(f"[yellow]no manifest yet[/] {escape(folder)} (cdp seal) / 尚未封存")
 
 
 def _show_versions(console: Console, status: PlatformStatus, settings: PipelineSettings) -> None:
     pointer = status.pointer
+    if pointer is None and status.versions:
+        console.print("nothing is served although versions exist / 已有版本,但当前未提供服务")
+        return
     if pointer is None:
         console.print("nothing published yet; run [bold]cdp nightly[/] / 尚未发布,请运行 cdp nightly")
         return
     age = _age(status.age_seconds or 0)
     rows = sum(pointer.row_counts.values())
     console.print(
-        f"serving [bold]{pointer.version}[/] (business day {pointer.as_of}, {age} old, {rows:,} rows in "
-        f"{len(pointer.row_counts)} tables) {settings.folders.published / pointer.file}",
+        f"serving [bold]{escape(pointer.version)}[/] (business day {pointer.as_of}, {age} old, {rows:,} rows in "
+        f"{len(pointer.row_counts)} tables) {escape(str(settings.folders.published / pointer.file))}",
         highlight=False,
         soft_wrap=True,
     )
     older = [version for version in status.versions if version != pointer.version]
     if older:
-        console.print(f"also kept: {', '.join(older)}", highlight=False)
+        console.print(f"also kept: {', '.join(older)}", highlight=False, markup=False)
 
 
 def _show_runs(console: Console, status: PlatformStatus) -> None:
@@ -125,15 +138,10 @@ def _show_runs(console: Console, status: PlatformStatus) -> None:
     )
     for run in status.runs:
         state = "interrupted" if run.run_id in status.interrupted else run.status
-        seconds = sum(step["seconds"] for step in run.steps)
+        seconds = "—" if run.seconds is None else f"{run.seconds:.1f}"
         colour = {"failed": "red", "interrupted": "yellow"}.get(state, "green")
-        table.add_row(
-            run.run_id,
-            run.as_of,
-            f"[{colour}]{state}[/]",
-            f"{seconds:.1f}",
-            run.error or f"version {run.version or '—'}",
-        )
+        told = run.error or f"version {run.version or '—'}"
+        _add_row(table, run.run_id, run.as_of, Text(state, style=colour), seconds, told)
     console.print(table)
 
 
@@ -143,7 +151,7 @@ def _show_refused(console: Console, status: PlatformStatus) -> None:
     table = Table("table 表", "batch 批次", "code", "why 原因", title="Refused batches 被拒批次", title_justify="left")
     for batch in status.refused:
         why = f"{batch['refusal_message_zh']} {batch['refusal_message_en']}"
-        table.add_row(f"{batch['source']}/{batch['table_name']}", batch["batch_id"], batch["refusal_code"], why)
+        _add_row(table, f"{batch['source']}/{batch['table_name']}", batch["batch_id"], batch["refusal_code"], why)
     console.print(table)
 
 
@@ -156,16 +164,22 @@ def _show_rejections(console: Console, status: PlatformStatus, settings: Pipelin
     )  # fmt: skip
     shown = status.rejections if all_rows else status.rejections[:FIRST_ROWS]
     for row in shown:
-        table.add_row(
-            f"{row['source']}/{row['table_name']}", row["batch_id"], row["file"], row["column_name"] or "—",
-            row["code"], f"{row['rows']:,}", str(row["first_line"]),
+        _add_row(
+            table, f"{row['source']}/{row['table_name']}", row["batch_id"], row["file"], row["column_name"] or "—",
+            row["code"], f"{row['rows']:,}", row["first_line"],
         )  # fmt: skip
     console.print(table)
     hidden = len(status.rejections) - len(shown)
     more = f"; {hidden} more lines with --all" if hidden else ""
     console.print(
-        f"the rows themselves: {settings.folders.quarantine}/<source>/<table>/<batch>.csv{more}", highlight=False
+        f"the rows themselves: {settings.folders.quarantine}/<source>/<table>/<batch>.csv{more}",
+        highlight=False,
+        markup=False,
     )
+
+
+def _add_row(table: Table, *cells: object) -> None:
+    table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in cells))
 
 
 def _number(value: str | float) -> str:

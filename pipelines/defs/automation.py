@@ -4,6 +4,7 @@ import dagster as dg
 
 from pipelines.clock import SystemClock
 from pipelines.defs.partitions import BUSINESS_DAYS
+from pipelines.defs.resources import run_times
 from pipelines.nightly import record_failure
 from pipelines.settings import PipelineSettings
 
@@ -36,10 +37,11 @@ def report_failed_run(context: dg.RunFailureSensorContext) -> None:
     reasons = [
         f"{event.step_key}: {event.step_failure_data.error_display_string.splitlines()[0]}" for event in failed_steps
     ]
+    run_id = context.dagster_run.run_id
     record_failure(
         settings,
-        run_id=context.dagster_run.run_id,
+        run_id=run_id,
         as_of=context.dagster_run.tags.get("dagster/partition", "—"),
-        now=SystemClock(settings.zone).now(),
+        times=run_times(context.instance, run_id, now=SystemClock(settings.zone).now()),
         reasons=reasons or [context.failure_event.message or "the run failed before its first step"],
     )

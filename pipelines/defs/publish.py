@@ -6,7 +6,7 @@ import dagster as dg
 
 from pipelines import steps
 from pipelines.defs.partitions import BUSINESS_DAYS, SINGLE_RUN
-from pipelines.defs.resources import OWNERS, POOL, Platform, business_day
+from pipelines.defs.resources import OWNERS, POOL, Platform, business_day, run_times
 from pipelines.defs.transform import marts_and_checks
 from pipelines.nightly import record_success
 from pipelines.settings import PipelineSettings
@@ -34,6 +34,7 @@ def published_marts(context: dg.AssetExecutionContext, platform: Platform) -> dg
     day, now = business_day(context), platform.clock().now()
     with platform.writing("publish", day) as settings:
         publication, report = steps.publish(settings, day, run_id=context.run_id, now=now)
-        record_success(settings, run_id=context.run_id, as_of=day, now=now, publication=publication)
+        times = run_times(context.instance, context.run_id, now=platform.clock().now())
+        record_success(settings, run_id=context.run_id, as_of=day, times=times, publication=publication)
     metadata = {"dagster/row_count": report.rows, **report.facts, "sha256": publication.pointer.sha256}
     return dg.MaterializeResult(metadata=metadata)

@@ -4,13 +4,14 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import dagster as dg
 from dagster_dbt import DbtCliResource, DbtProject
 
 from pipelines.clock import Clock, SystemClock
+from pipelines.nightly import RunTimes
 from pipelines.settings import PipelineSettings
 from pipelines.steps import BusinessDayError, check_business_day
 from pipelines.warehouse.dbt import PROJECT_DIR, dbt_variables, target_path
@@ -47,6 +48,20 @@ class Platform(dg.ConfigurableResource[None]):
 def business_day(context: dg.AssetExecutionContext) -> date:
     """The business day a run covers: its partition, or the last of a range: a night covers all days before it."""
     return date.fromisoformat(context.partition_key_range.end)
+
+
+def run_times(instance: dg.DagsterInstance, run_id: str, *, now: datetime) -> RunTimes:
+    """When the steps of a run began and ended, as Dagster noted; one that still runs ends now."""
+    spans = sorted(
+        (stats.start_time, stats.end_time or now.timestamp(), stats.step_key)
+        for stats in instance.get_run_step_stats(run_id)
+        if stats.start_time is not None
+    )
+    return RunTimes(
+        started=datetime.fromtimestamp(spans[0][0], now.tzinfo) if spans else now,
+        finished=now,
+        steps=[(name, end - start) for start, end, name in spans],
+    )
 
 
 def dbt_project() -> DbtProject:

@@ -77,7 +77,7 @@ class IdentityError(Exception):
     """Why a night was refused: a stable code, and one sentence in each language."""
 
     def __init__(self, code: str, message_zh: str, message_en: str) -> None:
-        super().__init__(f"{code}: {message_en}")
+        super().__init__(f"{code}: {message_en} / {message_zh}")
         self.code = code
         self.message_zh = message_zh
         self.message_en = message_en

@@ -27,7 +27,7 @@ BUILD_AFTER_IDENTITY = ("build", "--exclude", *BEFORE_IDENTITY, *BUILD_OPTIONS)
 
 @dataclass(frozen=True, slots=True)
 class NodeResult:
-    """One finished dbt node: a model or a test."""
+    """One finished dbt node: a model or a test; `description` is dbt's, for a test what it promises."""
 
     name: str
     resource_type: str
@@ -35,6 +35,15 @@ class NodeResult:
     message: str
     failures: int
     seconds: float
+    description: str = ""
+
+    @property
+    def failure(self) -> str:
+        """Why the node failed, in both languages: a broken promise by its description, an error as it was raised."""
+        if self.status == "fail":
+            rows = f"check {self.name} found {self.failures} wrong rows / 检查未通过,{self.failures} 行不符合"
+            return f"{rows}: {self.description or self.message}"
+        return f"{self.resource_type} {self.name} / 执行出错: {self.message}"
 
 
 class DbtFailedError(Exception):
@@ -42,8 +51,8 @@ class DbtFailedError(Exception):
 
     def __init__(self, failed: Sequence[NodeResult], message: str = "") -> None:
         self.failed = tuple(failed)
-        listed = "; ".join(f"{node.resource_type} {node.name}: {node.message}" for node in self.failed)
-        super().__init__(listed or message or "dbt failed")
+        listed = "; ".join(node.failure for node in self.failed)
+        super().__init__(listed or f"dbt failed / dbt 运行失败: {message}")
 
 
 class DbtSession:
@@ -198,4 +207,5 @@ def _node_result(result: Any) -> NodeResult:
         message=(result.message or "").strip(),
         failures=result.failures or 0,
         seconds=result.execution_time,
+        description=result.node.description,
     )

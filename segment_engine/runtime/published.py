@@ -30,6 +30,16 @@ class NothingPublishedError(Exception):
         )
 
 
+class DamagedPointerError(Exception):
+    """`CURRENT` is there but does not say what a pointer says; somebody wrote into it, or the disk lost it."""
+
+    def __init__(self, file: Path, reason: Exception) -> None:
+        super().__init__(
+            f"{file} cannot be read ({type(reason).__name__}: {reason}): delete it and run `cdp nightly --force` / "
+            f"{file} 已损坏:请删除后运行 cdp nightly --force"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Pointer:
     """What `CURRENT` says: one published version.
@@ -63,12 +73,14 @@ class Pointer:
 
 
 def read_pointer(folders: DataFolders) -> Pointer:
-    """The pointer of the version that is served now; raises NothingPublishedError when there is none."""
+    """The pointer of the version that is served now; raises NothingPublishedError without one, DamagedPointerError."""
+    file = folders.published / POINTER_NAME
     try:
-        text = (folders.published / POINTER_NAME).read_text(encoding="utf-8")
+        return Pointer.from_json(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise NothingPublishedError(folders.published) from None
-    return Pointer.from_json(text)
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedPointerError(file, error) from error
 
 
 def open_version(

@@ -3,19 +3,27 @@
 import csv
 import io
 import json
+import os
+import signal
+import threading
 from datetime import timedelta
 from pathlib import Path
 
 import duckdb
 import pytest
 from click.testing import Result
+from rich.console import Console
 from typer.testing import CliRunner
 
+from api.settings import ApiSettings
 from pipelines import steps
 from pipelines.cli import app
 from pipelines.clock import SystemClock
+from pipelines.ingest.contracts import InvalidContract
 from pipelines.settings import PipelineSettings
+from pipelines.sql_shell import SqlShell
 from pipelines.warehouse.lock import writer_lock
+from tests.pipelines.damage import DAMAGED_POINTERS, damage_pointer
 
 COMMANDS = ["sample-data", "nightly", "status", "sql", "seal", "serve", "dagster", "demo", "doctor"]
 
@@ -70,6 +78,70 @@ def test_a_cell_with_brackets_is_shown_as_it_is(runner: CliRunner, night: Pipeli
     answer = runner.invoke(app, ["sql", "select '[red]x[/red]' as cell"], env=of(night))
 
     assert "[red]x[/red]" in answer.output
+
+
+def test_a_column_name_with_brackets_is_shown_as_it_is(runner: CliRunner, night: PipelineSettings) -> None:
+    answer = runner.invoke(app, ["sql", 'select 1 as "[/x]", 2 as "[red]a"'], env=of(night))
+
+    assert answer.exit_code == 0
+    assert "[/x]" in answer.output
+    assert "[red]a" in answer.output
+
+
+@pytest.mark.parametrize("query", ["", ";", " -- nothing"])
+def test_sql_without_a_statement_is_refused(runner: CliRunner, night: PipelineSettings, query: str) -> None:
+    answer = runner.invoke(app, ["sql", query], env=of(night))
+
+    assert answer.exit_code == 2
+    assert "no statement" in answer.stderr
+
+
+def test_every_statement_of_a_query_is_answered(runner: CliRunner, night: PipelineSettings) -> None:
+    answer = runner.invoke(app, ["sql", "select 11 as first; select 22 as second"], env=of(night))
+
+    assert answer.exit_code == 0
+    assert [word in answer.output for word in ("first", "11", "second", "22")] == [True] * 4
+
+
+@pytest.mark.parametrize("output", ["csv", "json"])
+def test_a_format_of_one_answer_takes_one_statement(runner: CliRunner, night: PipelineSettings, output: str) -> None:
+    answer = runner.invoke(app, ["sql", "select 1; select 2", "--format", output], env=of(night))
+
+    assert (answer.exit_code, answer.stdout) == (2, "")
+    assert "one statement" in answer.stderr
+
+
+def test_json_keeps_equally_named_columns_and_holds_no_nan(runner: CliRunner, night: PipelineSettings) -> None:
+    query = "select 1 as a, 2 as a, 'nan'::double as b, ['inf'::double, 3] as c"
+
+    answer = runner.invoke(app, ["sql", query, "--format", "json"], env=of(night))
+
+    def refuse(word: str) -> None:
+        raise AssertionError(word)
+
+    assert json.loads(answer.stdout, parse_constant=refuse) == [{"a": 1, "a_1": 2, "b": None, "c": [None, 3.0]}]
+
+
+@pytest.mark.timeout(60)
+def test_ctrl_c_at_the_prompt_stops_the_query_and_not_the_shell(
+    night: PipelineSettings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    endless = "select sum(sqrt(range)) from range(1000000000000);"
+    lines = iter([endless, "select 6 * 7 as answer;", ".quit"])
+
+    def typed(prompt: str) -> str:
+        line = next(lines)
+        if line == endless:
+            threading.Timer(1, os.kill, [os.getpid(), signal.SIGINT]).start()
+        return line
+
+    monkeypatch.setattr("builtins.input", typed)
+    code = SqlShell(night, Console(), Console(stderr=True), output="table", limit=10).prompt()
+
+    said = capsys.readouterr()
+    assert code == 0
+    assert "stopped" in said.err
+    assert "42" in said.out
 
 
 @pytest.mark.parametrize(
@@ -142,7 +214,15 @@ def test_status_names_version_day_and_runs(runner: CliRunner, night: PipelineSet
         (["nightly", "--as-of", "9999-12-31"], {}, 2, "未来"),
         (["sample-data", "--customers", "3"], {}, 2, "50"),
         (["status"], {"CDP_TIMEZONE": "Mars/Olympus"}, 2, "CDP_TIMEZONE"),
-        (["status"], {"CDP_THREADS": "none"}, 2, "CDP_THREADS"),
+        (["status"], {"CDP_THREADS": "none"}, 2, "应为整数"),
+        (["status"], {"CDP_THREADS": "0"}, 2, "不能小于 1"),
+        (["status"], {"CDP_MEMORY_LIMIT": "abc"}, 2, "CDP_MEMORY_LIMIT=abc"),
+        (["doctor"], {"CDP_MEMORY_LIMIT": "5"}, 2, "CDP_MEMORY_LIMIT=5"),
+        (["doctor"], {"CDP_API_THREADS": "many"}, 2, "CDP_API_THREADS=many"),
+        (["serve"], {"CDP_API_THREADS": "many"}, 2, "应为整数"),
+        (["serve"], {"CDP_TIMEZONE": "Mars/Olympus"}, 2, "未知时区"),
+        (["status"], {"CDP_DATA_DIR": __file__}, 2, "应为目录"),
+        (["sample-data"], {"CDP_DATA_DIR": f"{__file__}/data"}, 2, "应为目录"),
         (["sql", "select 1", "--format", "xml"], {}, 2, "csv"),
     ],
 )
@@ -310,6 +390,16 @@ def test_sealing_a_wrong_place_says_what_is_right(
     assert words in answer.stderr
 
 
+@pytest.mark.parametrize("day", ["yesterday", "2026-02-30"])
+def test_sealing_with_a_wrong_day_says_how_days_are_written(runner: CliRunner, tmp_path: Path, day: str) -> None:
+    answer = runner.invoke(
+        app, ["seal", str(tmp_path), "--from", day, "--to", "2026-11-20"], env={"CDP_DATA_DIR": str(tmp_path)}
+    )
+
+    assert answer.exit_code == 2
+    assert "日期格式应为 2026-11-20" in answer.stderr
+
+
 def test_doctor_finds_nothing_wrong_with_a_good_installation(runner: CliRunner, night: PipelineSettings) -> None:
     answer = runner.invoke(app, ["doctor"], env=of(night))
 
@@ -322,3 +412,71 @@ def test_doctor_says_how_to_mend_what_is_missing(runner: CliRunner, tmp_path: Pa
 
     assert answer.exit_code == 1
     assert "cdp nightly" in answer.output
+
+
+def test_doctor_lists_every_setting(runner: CliRunner, tmp_path: Path) -> None:
+    answer = runner.invoke(app, ["doctor"], env={"CDP_DATA_DIR": str(tmp_path)})
+
+    fields = {**PipelineSettings.model_fields, **ApiSettings.model_fields}
+    assert [name for name in fields if f"CDP_{name.upper()} = " not in answer.output] == []
+
+
+@pytest.mark.parametrize("text", DAMAGED_POINTERS)
+def test_a_damaged_pointer_is_a_finding_of_doctor_and_an_error_of_sql(
+    runner: CliRunner, tmp_path: Path, text: str
+) -> None:
+    damage_pointer(tmp_path, text)
+
+    examined = runner.invoke(app, ["doctor"], env={"CDP_DATA_DIR": str(tmp_path)})
+    asked = runner.invoke(app, ["sql", "select 1"], env={"CDP_DATA_DIR": str(tmp_path)})
+
+    assert (examined.exit_code, asked.exit_code) == (1, 1)
+    assert "已损坏" in examined.output
+    assert "已损坏" in asked.stderr
+
+
+def test_a_broken_contract_is_a_finding_beside_the_others(
+    runner: CliRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.doctor.load_contracts", broken_contract)
+
+    answer = runner.invoke(app, ["doctor"], env={"CDP_DATA_DIR": str(tmp_path)})
+
+    assert answer.exit_code == 1
+    assert "saas/patients.yml: no key" in answer.output
+    assert "published version" in answer.output
+
+
+def test_a_check_that_cannot_be_made_is_a_finding_too(
+    runner: CliRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_disk(place: Path) -> None:
+        raise PermissionError("no disk for you")
+
+    monkeypatch.setattr("pipelines.doctor.shutil.disk_usage", no_disk)
+
+    answer = runner.invoke(app, ["doctor"], env={"CDP_DATA_DIR": str(tmp_path)})
+
+    assert answer.exit_code == 1
+    assert "no disk for you" in answer.output
+
+
+@pytest.mark.parametrize("failure", ["contract", "disk"])
+def test_what_is_wrong_with_the_installation_is_a_sentence(
+    runner: CliRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        if failure == "disk":
+            raise OSError(28, "No space left on device", "data/landing")
+        broken_contract()
+
+    monkeypatch.setattr("pipelines.sample.generate.write_sample", fail)
+
+    answer = runner.invoke(app, ["sample-data"], env={"CDP_DATA_DIR": str(tmp_path)})
+
+    assert answer.exit_code == 1
+    assert {"contract": "契约有误", "disk": "No space left"}[failure] in answer.stderr
+
+
+def broken_contract() -> None:
+    raise InvalidContract("saas/patients.yml", ["no key"])

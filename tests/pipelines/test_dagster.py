@@ -123,7 +123,10 @@ def test_a_night_run_by_dagster_publishes_what_the_command_line_publishes(
     settings = PipelineSettings(data_dir=root)
     assert run["success"], run
     assert read_pointer(settings.folders).content_hashes == read_pointer(night.folders).content_hashes
-    assert platform_status(settings, now=MORNING.now()).runs[0].status == "succeeded"
+    record = platform_status(settings, now=MORNING.now()).runs[0]
+    assert record.status == "succeeded"
+    assert "identity" in [step["name"] for step in record.steps]
+    assert sum(step["seconds"] for step in record.steps) <= (record.seconds or 0) + 1
     checks: dict[str, bool] = run["checks"]  # type: ignore[assignment]
     assert checks["published_version_is_whole"] is True
     rows: dict[str, dict[str, int]] = run["rows"]  # type: ignore[assignment]
