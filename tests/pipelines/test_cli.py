@@ -181,9 +181,13 @@ def test_status_and_doctor_touch_no_working_file_and_no_lock(
     before = json.loads(runner.invoke(app, ["status", "--json"], env=of(own_copy)).stdout)
     opened: list[Path] = []
     connect = duckdb.connect
-    monkeypatch.setattr(
-        duckdb, "connect", lambda file, **options: opened.append(Path(file)) or connect(file, **options)
-    )
+
+    def watched(file: str = ":memory:", **options: object) -> duckdb.DuckDBPyConnection:
+        if file != ":memory:":
+            opened.append(Path(file))
+        return connect(file, **options)
+
+    monkeypatch.setattr(duckdb, "connect", watched)
     monkeypatch.setattr("fcntl.flock", lambda *_: pytest.fail("took the lock"))
     (own_copy.folders.warehouse).write_bytes(b"in the hands of a night")
 
