@@ -474,7 +474,7 @@ def test_what_is_wrong_with_the_installation_is_a_sentence(
             raise OSError(28, "No space left on device", "data/landing")
         broken_contract()
 
-    monkeypatch.setattr("pipelines.sample.generate.write_sample", fail)
+    monkeypatch.setattr("pipelines.sample_data.write_sample", fail)
 
     answer = runner.invoke(app, ["sample-data"], env={"CDP_DATA_DIR": str(tmp_path)})
 
