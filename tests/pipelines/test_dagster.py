@@ -129,6 +129,7 @@ def test_a_night_run_by_dagster_publishes_what_the_command_line_publishes(
     assert sum(step["seconds"] for step in record.steps) <= (record.seconds or 0) + 1
     checks: dict[str, bool] = run["checks"]  # type: ignore[assignment]
     assert checks["published_version_is_whole"] is True
+    assert checks["tables_are_fresh"] is True
     rows: dict[str, dict[str, int]] = run["rows"]  # type: ignore[assignment]
     assert rows["raw/saas__patients"]["dagster/row_count"] > 0
     assert rows["raw/saas__patients"]["rows_quarantined"] == 0

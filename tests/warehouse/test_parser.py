@@ -36,6 +36,9 @@ def crash_on_request(tmp_path, monkeypatch, body):
     monkeypatch.setattr("pipelines.warehouse.parser.SEARCH_PATH", [str(tmp_path), *SEARCH_PATH])
 
 
+AT_WORK = "(request.staged.parent / 'at-work').touch(); import time; time.sleep(60)"
+
+
 def test_one_process_serves_many_files(request_to_parse):
     with ParserProcess() as parser:
         first = parser.parse(request_to_parse)
@@ -94,10 +97,14 @@ def test_a_stuck_parser_is_ended_after_its_time(tmp_path, monkeypatch, request_t
 
 def test_a_parser_killed_at_work_refuses_the_file(tmp_path, monkeypatch, request_to_parse):
     with monkeypatch.context() as patch, ParserProcess() as parser:
-        crash_on_request(tmp_path, patch, "import time; time.sleep(60)")
-        timer = threading.Timer(1.0, lambda: os.kill(parser.pid or 0, signal.SIGKILL))
-        timer.start()
+        crash_on_request(tmp_path, patch, AT_WORK)
 
+        def kill_at_work() -> None:
+            while not (request_to_parse.staged.parent / "at-work").exists():
+                time.sleep(0.01)
+            os.kill(parser.pid or 0, signal.SIGKILL)
+
+        threading.Thread(target=kill_at_work).start()
         reply = parser.parse(request_to_parse)
 
         assert reply.problem is not None
@@ -181,7 +188,7 @@ def test_a_pool_parses_files_side_by_side(tmp_path, monkeypatch, request_to_pars
 
 
 def test_a_closed_pool_ends_what_is_at_work_and_begins_nothing_more(tmp_path, monkeypatch, request_to_parse):
-    crash_on_request(tmp_path, monkeypatch, "(request.staged.parent / 'at-work').touch(); import time; time.sleep(60)")
+    crash_on_request(tmp_path, monkeypatch, AT_WORK)
     pool = ParserPool(1)
     with ThreadPoolExecutor(2) as threads:
         replies = [threads.submit(pool.parse, request_to_parse) for _ in range(2)]
