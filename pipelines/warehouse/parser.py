@@ -120,7 +120,7 @@ class ParserProcess:
 
 
 class ParserPool:
-    """Parser processes that work side by side, each at one file; a context manager that ends them."""
+    """Parser processes that work side by side, each at one file; to be closed."""
 
     def __init__(self, size: int) -> None:
         self._all = [ParserProcess() for _ in range(size)]
@@ -128,14 +128,6 @@ class ParserPool:
         self._closed = False
         for parser in self._all:
             self._free.put(parser)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def parse(self, request: ParseRequest) -> ParseReply:
         """Parse one file in a process that is free, waiting for one; answers like `ParserProcess.parse`."""

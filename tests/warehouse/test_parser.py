@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -181,7 +182,7 @@ def test_a_pool_parses_files_side_by_side(tmp_path, monkeypatch, request_to_pars
     crash_on_request(tmp_path, monkeypatch, MEETS_ANOTHER.strip())
     requests = [replace(request_to_parse, batch_id=name) for name in ("a", "b")]
 
-    with ParserPool(2) as pool, ThreadPoolExecutor(2) as threads:
+    with closing(ParserPool(2)) as pool, ThreadPoolExecutor(2) as threads:
         replies = list(threads.map(pool.parse, requests))
 
     assert [reply.good for reply in replies] == [7, 7]
