@@ -15,6 +15,24 @@ COMMANDS = re.findall(r"^\$ cdp (.+)$", README, flags=re.MULTILINE)
 READING = sorted({command for command in COMMANDS if command.split()[0] in {"sql", "status", "doctor"}})
 
 
+TOUR = re.findall(r"^\$ cdp (.+)\n((?:[^$`\n].*\n)+)", README, flags=re.MULTILINE)
+
+
+def test_the_tour_shows_what_its_commands_print(tmp_path: Path) -> None:
+    assert [command.split()[0] for command, _ in TOUR] == ["sample-data", "nightly", "sql"]
+    for command, shown in TOUR:
+        environment = {"CDP_DATA_DIR": str(tmp_path / "data"), "COLUMNS": "200"}
+        printed = CliRunner().invoke(app, shlex.split(command), env=environment).output
+
+        assert spoken(shown) == spoken(printed.replace(f"{tmp_path}/", ""))
+
+
+def spoken(text: str) -> list[str]:
+    """The words of a command's answer, without those that depend on the machine."""
+    timeless = re.sub(r"\d+\.\d s\b|\([\d,]+ rows/s\)", "·", text)
+    return timeless.split()
+
+
 @pytest.mark.parametrize("command", READING)
 def test_a_command_of_the_tour_works(command: str, night: PipelineSettings) -> None:
     answer = CliRunner().invoke(app, shlex.split(command), env={"CDP_DATA_DIR": str(night.data_dir)})
