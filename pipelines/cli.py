@@ -100,7 +100,8 @@ def sample_data(
     rows = sum(summary.rows_by_table.values())
     out.print(
         f"{summary.customers:,} persons, {len(summary.rows_by_table)} tables, {rows:,} rows in {summary.seconds:.1f} s "
-        f"({summary.rows_per_second:,.0f} rows/s) → {escape(str(settings.folders.landing))}"
+        f"({summary.rows_per_second:,.0f} rows/s) → {escape(str(settings.folders.landing))}",
+        soft_wrap=True,
     )
 
 
