@@ -22,6 +22,14 @@ class DataFolders:
         return self.root / ".sample"
 
     @property
+    def secret(self) -> Path:
+        return self.root / "secret.key"
+
+    @property
+    def operational(self) -> Path:
+        return self.root / "operational.sqlite"
+
+    @property
     def build(self) -> Path:
         return self.root / "build"
 

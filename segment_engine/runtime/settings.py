@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from segment_engine.runtime.folders import DataFolders
@@ -23,6 +23,16 @@ class SharedSettings(BaseSettings):
     data_dir: Path = Field(default=Path("data"), description="Folder that holds all state / 全部数据所在目录")
     timezone: str = Field(
         default="Asia/Shanghai", description="The tenant's zone; days are its calendar days / 租户时区,按其日历计日"
+    )
+
+    secret_key: SecretStr | None = Field(
+        default=None,
+        min_length=32,
+        description="Key of digests and links; without it, secret.key in the data directory / 摘要与链接密钥",
+    )
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="Operational store: postgresql+psycopg://…; without it, SQLite in the data directory / 业务库地址",
     )
 
     @field_validator("data_dir")
