@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 
 from api.customers.router import router as customers
-from api.errors import install_error_handlers
+from api.edge.answers import install_error_handlers
 from api.operations.metrics import Metrics, MetricsMiddleware
 from api.operations.router import router as operations
 from api.settings import ApiSettings
