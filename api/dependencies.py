@@ -1,10 +1,16 @@
-"""What routes are handed: settings and the reader of published versions."""
+"""What routes are handed: settings, the published data, the operational store, the clock, effects."""
 
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from api.access.guard import CurrentActor
+from api.caller import Caller
+from api.clock import now
+from api.edge.routes import matched_route
+from api.effects import Effects, IdempotencyKey, effects_of
 from api.settings import ApiSettings
+from api.storage.database import Database
 from segment_engine.runtime.published import PublishedReader
 
 
@@ -20,5 +26,31 @@ def published_reader(request: Request) -> PublishedReader:
     return reader
 
 
+def operational_store(request: Request) -> Database:
+    """The operational store."""
+    database: Database = request.app.state.database
+    return database
+
+
+def current_caller(request: Request, actor: CurrentActor) -> Caller:
+    """Who is asking, as audit rows name them."""
+    return actor.caller(request.state.request_id, request.client.host if request.client else None)
+
+
+def current_effects(
+    request: Request,
+    caller: Annotated[Caller, Depends(current_caller)],
+    idempotency_key: IdempotencyKey = None,
+) -> Effects:
+    """The effects of this request; raises BadRequestError without an Idempotency-Key."""
+    route = matched_route(request.scope)
+    assert route is not None, "dependencies run for routes only"
+    database: Database = request.app.state.database
+    return effects_of(request, database, caller, key=idempotency_key, operation=route.name, now=now())
+
+
 Settings = Annotated[ApiSettings, Depends(api_settings)]
 Reader = Annotated[PublishedReader, Depends(published_reader)]
+Store = Annotated[Database, Depends(operational_store)]
+CurrentCaller = Annotated[Caller, Depends(current_caller)]
+CurrentEffects = Annotated[Effects, Depends(current_effects)]

@@ -7,6 +7,7 @@ from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 
+from api.access.guard import guard
 from api.customers.router import router as customers
 from api.edge.install import install_inner_edge, install_outer_edge
 from api.edge.logs import configure_logging
@@ -14,19 +15,28 @@ from api.edge.unknown_parameters import UnknownParameters
 from api.operations.metrics import Metrics, MetricsMiddleware
 from api.operations.router import router as operations
 from api.settings import ApiSettings
+from api.storage.database import Database
+from api.storage.schema import require_newest, upgrade
 from segment_engine.runtime.published import PublishedReader
 
 
 def create_app(settings: ApiSettings | None = None) -> FastAPI:
-    """Build the application; nothing is opened before the first request needs it."""
+    """Build the application; files are opened when it starts. Raises StoreUnusableError for a wrong store address."""
     settings = settings or ApiSettings()
     configure_logging()
     reader = PublishedReader(settings.folders, timezone=settings.timezone, threads=settings.api_threads)
 
+    database = Database(settings)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        database.check()
+        if settings.environment == "development":
+            upgrade(database)
+        require_newest(database)
         yield
         reader.close()
+        database.close()
 
     # Its pages at /docs and /redoc load script and style from here, not from a CDN: clinics' servers have no internet.
     app = FastAPIOffline(
@@ -35,10 +45,11 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
         summary="Customer data platform for dental clinic chains / 口腔连锁客户数据平台",
         lifespan=lifespan,
         generate_unique_id_function=_route_name,
-        dependencies=[Depends(UnknownParameters())],
+        dependencies=[Depends(guard), Depends(UnknownParameters())],
     )
     app.state.settings = settings
     app.state.reader = reader
+    app.state.database = database
     app.state.metrics = Metrics()
     app.state.shutting_down = False
     install_inner_edge(app, settings)

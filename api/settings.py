@@ -1,5 +1,7 @@
 """Settings of the API, read from the environment (`CDP_*`)."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from segment_engine.runtime.settings import SharedSettings
@@ -8,6 +10,10 @@ from segment_engine.runtime.settings import SharedSettings
 class ApiSettings(SharedSettings):
     """What the API can be told from outside; `cdp doctor` lists it."""
 
+    environment: Literal["development", "production"] = Field(
+        default="development",
+        description="In production the store's schema is only changed by `cdp db upgrade` / 运行环境",
+    )
     api_threads: int = Field(default=2, ge=1, description="DuckDB threads of the API / 接口服务的 DuckDB 线程数")
     body_max_bytes: int = Field(
         default=64 * 1024, ge=1024, le=1 << 24, description="Largest JSON body, in bytes / JSON 请求体上限(字节)"

@@ -4,6 +4,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
+from api.access.guard import requires
+from api.access.permissions import Permission
 from api.customers.schemas import CustomerPage, CustomerQuery
 from api.customers.service import customer_page
 from api.dependencies import Reader
@@ -18,6 +20,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 
 
 @router.get("", responses=PROBLEMS)
+@requires(Permission.CUSTOMER_VIEW)
 def list_customers(query: Annotated[CustomerQuery, Query()], reader: Reader) -> CustomerPage:
     """Customers of the published version, newest first, names and phones masked / 客户列表."""
     return customer_page(reader, query)

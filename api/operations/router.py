@@ -5,6 +5,7 @@ from datetime import date, datetime
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
+from api.access.guard import public
 from api.clock import now
 from api.dependencies import Reader, Settings
 from api.errors import NotReadyError, Problem
@@ -45,12 +46,14 @@ class NotReady(BaseModel):
 
 
 @router.get("/healthz")
+@public
 def healthz() -> Health:
     """Whether the process is alive; touches nothing."""
     return Health()
 
 
 @router.get("/readyz", responses={503: {"model": NotReady, "description": "Nothing is published, or stopping"}})
+@public
 def readyz(request: Request, reader: Reader) -> Readiness:
     """Whether customers can be served: opens the current version and says how old it is."""
     if request.app.state.shutting_down:
@@ -67,6 +70,7 @@ def readyz(request: Request, reader: Reader) -> Readiness:
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+@public
 def metrics(request: Request, settings: Settings) -> Response:
     """Prometheus metrics."""
     ours: Metrics = request.app.state.metrics

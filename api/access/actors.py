@@ -1,0 +1,97 @@
+"""Somebody who is known: what they may do, and whose customers each permission reaches. Pure."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from api.access.permissions import ALL, Permission
+from api.caller import Caller, CallerKind
+
+EVERY_CLINIC = "*"
+
+
+class Level(StrEnum):
+    """Whose customers of a channel a role reaches (数据权限), from none to all."""
+
+    NONE = "none"
+    OWN = "own"
+    CLINIC = "clinic"
+    ALL = "all"
+
+
+class ScopeChannel(StrEnum):
+    """The channels that a role's data permission is set for (S003 3.4)."""
+
+    PATIENT = "patient"
+    OFFICIAL_ACCOUNT = "official_account"
+    MINI_PROGRAM = "mini_program"
+    WECOM = "wecom"
+    LEAD = "lead"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One role at one clinic, or at every clinic (headquarters)."""
+
+    role_id: str
+    clinic_id: str
+    permissions: frozenset[str]
+    data_scope: Mapping[ScopeChannel, Level]
+
+    def gives(self, permission: Permission) -> bool:
+        return ALL in self.permissions or permission in self.permissions
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Customers of one channel: all of them, those of one clinic, or those this staff member looks after."""
+
+    channel: ScopeChannel
+    level: Level
+    clinic_id: str | None = None
+    staff_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """A staff member, a machine client, or a patient's account.
+
+    `scopes` narrow a key to some permissions. Of a patient: `account_id` is the WeChat account, `patient_ids` whom it
+    may act for, `patient_id` whom it acts for now (就诊人).
+    """
+
+    kind: CallerKind
+    id: str
+    name: str
+    staff_id: str | None = None
+    grants: tuple[Grant, ...] = ()
+    scopes: frozenset[str] | None = None
+    account_id: str | None = None
+    patient_ids: tuple[str, ...] = ()
+    patient_id: str | None = None
+    credential: str = field(default="", repr=False)
+
+    def may(self, permission: Permission) -> bool:
+        """Whether any role gives the permission and the key does not take it away; absent is denied."""
+        if self.scopes is not None and permission not in self.scopes:
+            return False
+        return any(grant.gives(permission) for grant in self.grants)
+
+    def reaches(self, permission: Permission) -> frozenset[Reach]:
+        """Whose customers the permission reaches; empty is nobody's."""
+        return frozenset(self._reaches(permission)) if self.may(permission) else frozenset()
+
+    def caller(self, request_id: str | None, address: str | None) -> Caller:
+        return Caller(self.kind, self.id, self.name, request_id, address)
+
+    def _reaches(self, permission: Permission) -> Iterator[Reach]:
+        for grant in self.grants:
+            if not grant.gives(permission):
+                continue
+            for channel, level in grant.data_scope.items():
+                if level is Level.ALL or (level is Level.CLINIC and grant.clinic_id == EVERY_CLINIC):
+                    yield Reach(channel, Level.ALL)
+                elif level is Level.CLINIC:
+                    yield Reach(channel, Level.CLINIC, clinic_id=grant.clinic_id)
+                elif level is Level.OWN and self.staff_id is not None:
+                    yield Reach(channel, Level.OWN, staff_id=self.staff_id)

@@ -1,0 +1,119 @@
+"""The one guard in front of every route: who is asking, and does the route let them in. Absent is denied.
+
+@router.get("/v1/jobs/{job_id}")
+@requires(Permission.CUSTOMER_VIEW)
+def read_job(job_id: str, actor: CurrentActor) -> Job: ...
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from api.access.actors import Actor
+from api.access.keys import key_owner
+from api.access.permissions import LABELS, Permission
+from api.clock import now
+from api.edge.routes import matched_route
+from api.errors import NotAuthenticatedError, NotPermittedError, Problem
+
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+MARK = "__cdp_access__"
+
+NOT_AUTHENTICATED = Problem(
+    "not_authenticated",
+    "/header/Authorization",
+    "请先登录:缺少有效的访问凭证,或凭证已过期、已撤销",
+    "Send a valid API key or token as `Authorization: Bearer …`; this one is missing, wrong, expired or revoked.",
+)
+NOT_DECLARED = Problem("not_permitted", "", "该接口未声明权限", "This route declares no permission.")
+STAFF_ONLY = Problem("staff_only", "", "该接口仅供员工使用", "This route is for staff and machine clients.")
+PATIENTS_ONLY = Problem("patients_only", "", "该接口仅供患者使用", "This route is for patients.")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a route declares: open to everybody, to patients, to any known staff, or to holders of a permission."""
+
+    public: bool = False
+    patients: bool = False
+    permission: Permission | None = None
+
+
+def requires(permission: Permission) -> Callable[[Endpoint], Endpoint]:
+    """The route is for staff and machine clients with this permission."""
+    return _declare(Access(permission=permission))
+
+
+def for_staff(endpoint: Endpoint) -> Endpoint:
+    """The route is for any known staff member or machine client: it answers only about their own things."""
+    return _declare(Access())(endpoint)
+
+
+def for_patients(endpoint: Endpoint) -> Endpoint:
+    """The route is for patients, about themselves and whom they act for."""
+    return _declare(Access(patients=True))(endpoint)
+
+
+def public(endpoint: Endpoint) -> Endpoint:
+    """The route is open: it shows nothing of anybody, or the request itself carries the proof."""
+    return _declare(Access(public=True))(endpoint)
+
+
+def access_of(endpoint: Callable[..., Any]) -> Access | None:
+    """What the route declares; None when it forgot to, and then nobody gets in."""
+    return getattr(endpoint, MARK, None)
+
+
+def _declare(access: Access) -> Callable[[Endpoint], Endpoint]:
+    def mark(endpoint: Endpoint) -> Endpoint:
+        setattr(endpoint, MARK, access)
+        return endpoint
+
+    return mark
+
+
+Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
+
+
+def guard(request: Request, bearer: Bearer) -> None:
+    """Let the request pass, or raise NotAuthenticatedError or NotPermittedError; the actor is in `request.state`."""
+    route = matched_route(request.scope)
+    access = None if route is None else access_of(route.endpoint)
+    if access is None:
+        raise NotPermittedError(NOT_DECLARED)
+    if access.public:
+        return
+    actor = _actor(request, bearer)
+    if actor is None:
+        raise NotAuthenticatedError(NOT_AUTHENTICATED)
+    request.state.cdp_actor = actor
+    request.state.actor = f"{actor.kind}:{actor.id}"
+    if access.patients != (actor.kind == "patient"):
+        raise NotPermittedError(PATIENTS_ONLY if access.patients else STAFF_ONLY)
+    if access.permission is not None and not actor.may(access.permission):
+        raise NotPermittedError(missing(access.permission))
+
+
+def missing(permission: Permission) -> Problem:
+    """The problem of a caller without this permission."""
+    zh, en = LABELS[permission]
+    return Problem("not_permitted", "", f"没有权限:{zh}", f"The permission `{permission}` is needed: {en}.")
+
+
+def current_actor(request: Request) -> Actor:
+    """Who is asking; only for routes that are not public."""
+    actor: Actor = request.state.cdp_actor
+    return actor
+
+
+CurrentActor = Annotated[Actor, Depends(current_actor)]
+
+
+def _actor(request: Request, bearer: HTTPAuthorizationCredentials | None) -> Actor | None:
+    if bearer is None:
+        return None
+    with request.app.state.database.read() as connection:
+        return key_owner(connection, bearer.credentials, now=now())

@@ -1,0 +1,110 @@
+"""API keys `cdp_<id>_<secret>`: made once, shown once, kept as a hash, narrowed, expiring, revocable."""
+
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, insert, select
+
+from api.access.actors import Actor, Grant, Level, ScopeChannel
+from api.storage.tables.access import actor, actor_role, api_key, role
+
+_KEY = re.compile(r"cdp_([0-9a-f]{16})_([0-9a-f]{64})")
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key just made: the text is shown to its owner now and never again."""
+
+    id: str
+    text: str
+
+
+def secret_hash(secret: str) -> str:
+    """What is kept of a secret of 256 random bits; such a secret needs no slow hash."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def make_key(
+    connection: Connection,
+    *,
+    actor_id: str,
+    name: str,
+    scopes: frozenset[str] | None,
+    expires_at: datetime | None,
+    created_by: str,
+    now: datetime,
+) -> NewKey:
+    """A new key of an actor."""
+    key_id, secret = secrets.token_hex(8), secrets.token_hex(32)
+    connection.execute(
+        insert(api_key).values(
+            id=key_id,
+            actor_id=actor_id,
+            name=name,
+            secret_hash=secret_hash(secret),
+            scopes=None if scopes is None else sorted(scopes),
+            created_at=now,
+            created_by=created_by,
+            expires_at=expires_at,
+        )
+    )
+    return NewKey(key_id, f"cdp_{key_id}_{secret}")
+
+
+_KEY_WITH_GRANTS = (
+    select(
+        api_key.c.secret_hash,
+        api_key.c.scopes,
+        api_key.c.expires_at,
+        api_key.c.revoked_at,
+        actor.c.id,
+        actor.c.kind,
+        actor.c.name,
+        actor.c.staff_id,
+        actor.c.is_active,
+        actor_role.c.role_id,
+        actor_role.c.clinic_id,
+        role.c.permissions,
+        role.c.data_scope,
+    )
+    .join_from(api_key, actor, api_key.c.actor_id == actor.c.id)
+    .outerjoin(actor_role, actor_role.c.actor_id == actor.c.id)
+    .outerjoin(role, role.c.id == actor_role.c.role_id)
+)
+
+
+def key_owner(connection: Connection, text: str, *, now: datetime) -> Actor | None:
+    """Who the key belongs to; None for a key that is unknown, wrong, expired or revoked, or an owner who left."""
+    match = _KEY.fullmatch(text)
+    if match is None:
+        return None
+    key_id, secret = match.groups()
+    rows = connection.execute(_KEY_WITH_GRANTS.where(api_key.c.id == key_id)).all()
+    if not rows or not hmac.compare_digest(rows[0].secret_hash, secret_hash(secret)):
+        return None
+    first = rows[0]
+    expired = first.expires_at is not None and first.expires_at <= now
+    if expired or first.revoked_at is not None or not first.is_active:
+        return None
+    return Actor(
+        kind=first.kind,
+        id=first.id,
+        name=first.name,
+        staff_id=first.staff_id,
+        scopes=None if first.scopes is None else frozenset(first.scopes),
+        grants=tuple(
+            Grant(
+                row.role_id,
+                row.clinic_id,
+                frozenset(row.permissions),
+                {ScopeChannel(channel): Level(level) for channel, level in row.data_scope.items()},
+            )
+            for row in rows
+            if row.role_id is not None
+        ),
+        credential=key_id,
+    )

@@ -1,0 +1,150 @@
+"""One effect per Idempotency-Key: the effect, its audit row and the answer are written in one transaction.
+
+Who may call belongs to `api.access`; what is done to the domains.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import Header, Request, Response
+from fastapi.encoders import jsonable_encoder
+from sqlalchemy import Connection, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from api.caller import Caller
+from api.errors import BadRequestError, InvalidError, Problem
+from api.storage.database import Database
+from api.storage.tables.idempotency import idempotency
+
+KEEP = timedelta(hours=24)
+HEADER = "Idempotency-Key"
+_KEY = re.compile(r"[\x21-\x7e]{1,128}")
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias=HEADER,
+        description="Chosen by the client, one per effect; a repeated request gets the first answer / 幂等键",
+    ),
+]
+
+MISSING_KEY = Problem(
+    "idempotency_key_required",
+    f"/header/{HEADER}",
+    "缺少 Idempotency-Key 请求头:请为每次操作生成一个新的键,重试时使用同一个键",
+    "The Idempotency-Key header is missing: make up one per effect and repeat it when you try again.",
+)
+WRONG_KEY = Problem(
+    "idempotency_key_invalid",
+    f"/header/{HEADER}",
+    "Idempotency-Key 应为 1 到 128 个可见 ASCII 字符",
+    "An Idempotency-Key is 1 to 128 visible ASCII characters.",
+)
+REUSED_KEY = Problem(
+    "idempotency_key_reused",
+    f"/header/{HEADER}",
+    "该 Idempotency-Key 已用于另一个请求",
+    "This Idempotency-Key was used for another request.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What an effect answers: a JSON body (anything FastAPI can encode), a status, headers.
+
+    `target` names whom the body is about (`customer:<one_id>`), so that erasure finds stored answers.
+    """
+
+    body: Any = None
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    target: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """The one way in which a POST changes something: `effects.once(work)`."""
+
+    database: Database
+    caller: Caller
+    operation: str
+    key: str
+    fingerprint: str
+    now: datetime
+
+    def once(self, work: Callable[[Connection], Reply]) -> Response:
+        """Do the work, or answer as it was answered before; an error of `work` undoes everything and is not kept.
+
+        Raises InvalidError when the key was used for another request.
+        """
+        stored = self.database.write(lambda connection: self._in_transaction(connection, work))
+        headers = dict(stored["headers"])
+        if stored["replayed"]:
+            headers["Idempotency-Replayed"] = "true"
+        media_type = "application/json" if stored["body"] is not None else None
+        return Response(stored["body"], status_code=stored["status"], headers=headers, media_type=media_type)
+
+    def _in_transaction(self, connection: Connection, work: Callable[[Connection], Reply]) -> dict[str, Any]:
+        if not self._claim(connection):
+            return self._stored(connection)
+        reply = work(connection)
+        body = None if reply.body is None else _json(reply.body)
+        answer = {"status": reply.status, "headers": dict(reply.headers), "body": body}
+        connection.execute(update(idempotency).where(*self._place()).values(**answer, target=reply.target))
+        return {**answer, "replayed": False}
+
+    def _claim(self, connection: Connection) -> bool:
+        """Put our row down first: whoever comes with the same key waits here until we have committed."""
+        dialect = sqlite if self.database.kind == "sqlite" else postgresql
+        row = {
+            "caller": self.caller.key,
+            "operation": self.operation,
+            "key": self.key,
+            "fingerprint": self.fingerprint,
+            "created_at": self.now,
+            "expires_at": self.now + KEEP,
+        }
+        claim = dialect.insert(idempotency).values(row)
+        # A key that has expired is free again, whether or not the sweeper has been there.
+        claim = claim.on_conflict_do_update(
+            index_elements=["caller", "operation", "key"],
+            set_={**row, "status": None, "headers": None, "body": None, "target": None},
+            where=idempotency.c.expires_at <= self.now,
+        )
+        return connection.execute(claim).rowcount == 1
+
+    def _stored(self, connection: Connection) -> dict[str, Any]:
+        row = connection.execute(select(idempotency).where(*self._place())).mappings().one()
+        if row["fingerprint"] != self.fingerprint:
+            raise InvalidError(REUSED_KEY)
+        return {"status": row["status"], "headers": row["headers"], "body": row["body"], "replayed": True}
+
+    def _place(self) -> tuple[Any, ...]:
+        columns = idempotency.c
+        return (
+            columns.caller == self.caller.key,
+            columns.operation == self.operation,
+            columns.key == self.key,
+        )
+
+
+def effects_of(
+    request: Request, database: Database, caller: Caller, *, key: str | None, operation: str, now: datetime
+) -> Effects:
+    """The effects of one request; raises BadRequestError when it has no key or one that cannot be one."""
+    if key is None:
+        raise BadRequestError(MISSING_KEY)
+    if _KEY.fullmatch(key) is None:
+        raise BadRequestError(WRONG_KEY)
+    # The path says what is acted on; the body digest is of the canonical JSON (`api.edge.body`).
+    told = "\n".join((request.method, request.url.path, request.url.query, request.state.body_digest))
+    return Effects(database, caller, operation, key, hashlib.sha256(told.encode()).hexdigest(), now)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(jsonable_encoder(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)

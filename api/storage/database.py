@@ -1,0 +1,197 @@
+"""The engine of the operational store, and the one way to write to it.
+
+SQLite (default) and PostgreSQL behave alike here: a write is one short transaction that either happened or did not.
+What is written belongs to the domains; the schema to `api.storage.migrations`.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from api.storage.lock import QueueTimeoutError, WriteQueue
+from segment_engine.runtime.settings import SharedSettings
+
+T = TypeVar("T")
+Engines = Literal["sqlite", "postgresql"]
+
+BUSY_SECONDS = 5
+RETRIES = 3
+RETRY_BASE_SECONDS = 0.02
+
+# Set on every connection and asserted at start-up; what SQLite shows is a number.
+PRAGMAS = {
+    "journal_mode": "wal",
+    "synchronous": 2,  # FULL: an acknowledged write survives a power cut
+    "foreign_keys": 1,
+    "busy_timeout": BUSY_SECONDS * 1000,
+    "trusted_schema": 0,
+    "secure_delete": 1,  # deleted personal data leaves the file
+}
+# Seconds; a statement that waits longer than this is told to the caller instead of piling up.
+POSTGRES_OPTIONS = {
+    "statement_timeout": "30s",
+    "lock_timeout": "10s",
+    "idle_in_transaction_session_timeout": "60s",
+    "default_transaction_isolation": "read committed",
+    "timezone": "UTC",
+}
+SERIALIZATION_FAILURE, DEADLOCK, LOCK_TIMEOUT = "40001", "40P01", "55P03"
+
+
+class StoreBusyError(Exception):
+    """Others held the store for too long; nothing was written, the caller may try again."""
+
+
+class StoreUnusableError(Exception):
+    """The store cannot be used as it is configured; the message says why and what to do, in both languages."""
+
+
+class Database:
+    """One operational store. Thread-safe; raises StoreUnusableError when the address makes no sense."""
+
+    def __init__(self, settings: SharedSettings) -> None:
+        self.url = database_url(settings)
+        self.kind: Engines = "sqlite" if self.url.get_backend_name() == "sqlite" else "postgresql"
+        self._queue: WriteQueue | None = None
+        if self.kind == "sqlite":
+            file = Path(str(self.url.database))
+            file.parent.mkdir(parents=True, exist_ok=True)
+            self._queue = WriteQueue(file.with_name(f"{file.name}.queue"), timeout_seconds=BUSY_SECONDS)
+        self._engine = _sqlite_engine(self.url) if self.kind == "sqlite" else _postgres_engine(self.url)
+        self._writer = self._engine.execution_options(cdp_write=True)
+
+    @property
+    def engine(self) -> Engine:
+        """For migrations; everything else uses `read` and `write`."""
+        return self._engine
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection that sees one moment of the store (SQLite) or committed rows (PostgreSQL). StoreBusyError."""
+        try:
+            with self._engine.connect() as connection, connection.begin():
+                yield connection
+        except PoolTimeoutError as error:
+            raise StoreBusyError from error
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """Do the work in one transaction; `work` may be called again when the engine undid it for reasons of its own.
+
+        Repeated are PostgreSQL's serialization failures and deadlocks, at most RETRIES times. Nothing else is: after
+        an error while committing nobody knows whether it happened, so the caller's Idempotency-Key decides.
+        Raises StoreBusyError when others held the store too long, and whatever `work` raises.
+        """
+        for attempt in range(RETRIES + 1):
+            try:
+                with self._turn(), self._writer.connect() as connection, connection.begin():
+                    return work(connection)
+            except (QueueTimeoutError, PoolTimeoutError) as error:
+                raise StoreBusyError from error
+            except DBAPIError as error:
+                state = sql_state(error)
+                if state == LOCK_TIMEOUT or _is_sqlite_busy(error):
+                    raise StoreBusyError from error
+                if state not in (SERIALIZATION_FAILURE, DEADLOCK) or attempt == RETRIES:
+                    raise
+            time.sleep(RETRY_BASE_SECONDS * 2**attempt * random.uniform(0.5, 1.5))  # noqa: S311 (jitter, no secret)
+        raise AssertionError("the loop returns or raises")
+
+    def check(self) -> None:
+        """Assert that connections are set up as they must be; raises StoreUnusableError."""
+        try:
+            with self.read() as connection:
+                found = _settings_of(connection, self.kind)
+        except DBAPIError as error:
+            told = f"the operational store does not answer / 业务库无法连接: {self.url.render_as_string()}"
+            raise StoreUnusableError(f"{told}\n{error.orig}") from error
+        wrong = {name: value for name, (value, wanted) in found.items() if value != wanted}
+        if wrong:
+            raise StoreUnusableError(f"the operational store ignores its settings / 业务库设置未生效: {wrong}")
+
+    def close(self) -> None:
+        self._engine.dispose()
+        if self._queue is not None:
+            self._queue.close()
+
+    def _turn(self) -> Any:
+        return nullcontext() if self._queue is None else self._queue.turn()
+
+
+def database_url(settings: SharedSettings) -> URL:
+    """Where the store is: `CDP_DATABASE_URL`, else SQLite in the data directory; raises StoreUnusableError."""
+    if settings.database_url is None:
+        return URL.create("sqlite", database=str(settings.folders.operational))
+    try:
+        url = make_url(settings.database_url.get_secret_value())
+    except ArgumentError as error:
+        raise StoreUnusableError(f"CDP_DATABASE_URL cannot be read / 业务库地址无法识别: {error}") from error
+    if url.drivername in ("postgresql", "postgres"):
+        url = url.set(drivername="postgresql+psycopg")
+    if url.drivername not in ("postgresql+psycopg", "sqlite") or not url.database:
+        raise StoreUnusableError(
+            "CDP_DATABASE_URL should begin with postgresql+psycopg:// or sqlite:/// and name a database / "
+            f"业务库地址应为 postgresql+psycopg:// 或 sqlite:/// 并包含库名: {url.render_as_string()}"
+        )
+    return url
+
+
+def sql_state(error: DBAPIError) -> str | None:
+    """PostgreSQL's five-character code of an error; None for SQLite's."""
+    return getattr(error.orig, "sqlstate", None)
+
+
+def _is_sqlite_busy(error: DBAPIError) -> bool:
+    return isinstance(error, OperationalError) and getattr(error.orig, "sqlite_errorname", "").startswith("SQLITE_BUSY")
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    # As many connections as the server has threads: one is never waited for.
+    engine = create_engine(url, pool_size=8, max_overflow=56, connect_args={"timeout": BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        # SQLAlchemy says BEGIN itself, below; the driver would begin late and upgrade a read, which cannot wait.
+        connection.isolation_level = None
+        for name, value in PRAGMAS.items():
+            connection.execute(f"pragma {name} = {value}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("cdp_write", False)
+        connection.exec_driver_sql("begin immediate" if writes else "begin")
+
+    return engine
+
+
+def _postgres_engine(url: URL) -> Engine:
+    options = " ".join(f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in POSTGRES_OPTIONS.items())
+    try:
+        return create_engine(
+            url,
+            pool_size=10,
+            max_overflow=30,
+            pool_timeout=BUSY_SECONDS,
+            pool_pre_ping=True,
+            connect_args={"options": options, "connect_timeout": 5, "application_name": "cdp"},
+        )
+    except NoSuchModuleError as error:
+        raise StoreUnusableError(f"CDP_DATABASE_URL: {error}") from error
+
+
+def _settings_of(connection: Connection, kind: Engines) -> dict[str, tuple[object, object]]:
+    """Setting → (found, wanted)."""
+    if kind == "sqlite":
+        return {
+            name: (connection.exec_driver_sql(f"pragma {name}").scalar(), wanted) for name, wanted in PRAGMAS.items()
+        }
+    return {
+        name: (str(connection.exec_driver_sql(f"show {name}").scalar()).replace("1min", "60s"), wanted)
+        for name, wanted in POSTGRES_OPTIONS.items()
+    }

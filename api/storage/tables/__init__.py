@@ -1,0 +1,9 @@
+"""The tables of the operational store, a module per concept; importing this package fills `METADATA`.
+
+Columns and walls (keys, checks) only; what may be written when belongs to the domains.
+"""
+
+from api.storage.tables import access, audit, customers, idempotency, jobs, outbox
+from api.storage.tables.base import METADATA
+
+__all__ = ["METADATA", "access", "audit", "customers", "idempotency", "jobs", "outbox"]
