@@ -39,3 +39,19 @@ class ApiSettings(SharedSettings):
     shutdown_seconds: int = Field(
         default=10, ge=1, le=300, description="How long running requests may finish / 停止时等待进行中请求的秒数"
     )
+    job_workers: int = Field(
+        default=1, ge=0, le=16, description="Jobs that this process runs at once, 0 for none / 本进程同时执行的任务数"
+    )
+    job_lease_seconds: float = Field(
+        default=60,
+        ge=1,
+        le=3600,
+        allow_inf_nan=False,
+        description="How long a job of a dead process waits for another / 进程失联后任务被接管前的秒数",
+    )
+    export_link_minutes: int = Field(
+        default=60, ge=1, le=7 * 24 * 60, description="How long an export can be fetched / 导出链接有效分钟数"
+    )
+    outbox_transport: Literal["file", "console"] = Field(
+        default="file", description="Where messages go: a file a day, or stdout / 消息发送方式"
+    )

@@ -18,7 +18,8 @@ def open_target(file: BinaryIO | Path) -> Iterator[BinaryIO]:
         return
     hidden = file.with_name(f".{file.name}.tmp")
     try:
-        with hidden.open("wb") as writer:
+        # For its owner only, from the first byte on: exports are personal data.
+        with os.fdopen(os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as writer:
             yield writer
             writer.flush()
             os.fsync(writer.fileno())

@@ -66,5 +66,9 @@ class DataFolders:
         return self.root / "exports"
 
     @property
+    def outbox(self) -> Path:
+        return self.root / "outbox"
+
+    @property
     def dagster(self) -> Path:
         return self.root / "dagster"

@@ -5,7 +5,7 @@ from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Text
 from api.storage.tables.base import one_of, table
 from api.storage.types import Document, Flag, Moment, Whole
 
-# One row per piece of long work.
+# One row per piece of long work. `owner_scopes` are those of the key it was asked with: waiting does not widen a key.
 job = table(
     "job",
     Column("id", Text, primary_key=True),
@@ -14,6 +14,7 @@ job = table(
     Column("params", Document, nullable=False),
     Column("owner_kind", Text, nullable=False),
     Column("owner_id", Text, nullable=False),
+    Column("owner_scopes", Document),
     Column("request_id", Text),
     Column("created_at", Moment, nullable=False),
     Column("started_at", Moment),
@@ -36,13 +37,13 @@ job = table(
     Index("ix_job_owner", "owner_kind", "owner_id", "created_at"),
 )
 
-# One row per file that may be fetched by a link; only the hash of the link's token is kept.
+# One row per file that may be fetched by a link; only the hash of the link's token is kept. No path: the file is gone.
 export_file = table(
     "export_file",
     Column("id", Text, primary_key=True),
     Column("job_id", Text, ForeignKey("job.id"), nullable=False, index=True),
     Column("token_hash", Text, nullable=False, unique=True),
-    Column("path", Text, nullable=False),
+    Column("path", Text),
     Column("name", Text, nullable=False),
     Column("media_type", Text, nullable=False),
     Column("row_count", Whole, nullable=False),
