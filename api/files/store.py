@@ -1,0 +1,115 @@
+"""Which files there are, for how long, and whose they are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from api.caller import CallerKind
+from api.files.links import link_token, token_hash
+from api.storage.database import Database
+from api.storage.tables.access import actor
+from api.storage.tables.jobs import export_file, job
+
+# Far longer than any export takes: what is older and known to no row was left by a crash.
+LEFTOVER_AGE = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class NewFile:
+    """A file that has just been written; `name` is what its reader will call it."""
+
+    id: str
+    job_id: str
+    path: Path
+    name: str
+    media_type: str
+    rows: int
+    expires_at: datetime
+
+    @property
+    def result(self) -> Mapping[str, Any]:
+        """What the job's row says of it; the answer adds the link."""
+        return {"file_id": self.id, "name": self.name, "rows": self.rows, "expires_at": self.expires_at.isoformat()}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file that may be fetched now, and on whose behalf."""
+
+    id: str
+    job_id: str
+    path: Path
+    name: str
+    media_type: str
+    rows: int
+    owner_kind: CallerKind
+    owner_id: str
+    owner_name: str
+
+
+def record_file(connection: Connection, file: NewFile, *, secret: bytes, now: datetime) -> None:
+    """From the commit on the file can be fetched."""
+    connection.execute(
+        insert(export_file).values(
+            id=file.id,
+            job_id=file.job_id,
+            token_hash=token_hash(link_token(secret, file.id, file.expires_at.isoformat())),
+            path=file.path.name,
+            name=file.name,
+            media_type=file.media_type,
+            row_count=file.rows,
+            created_at=now,
+            expires_at=file.expires_at,
+        )
+    )
+
+
+def fetchable(connection: Connection, token: str, *, folder: Path, now: datetime) -> StoredFile | None:
+    """The file of a link; None for an unknown or expired one, or when its owner has left."""
+    query = (
+        select(export_file, job.c.owner_kind, job.c.owner_id, actor.c.name.label("owner_name"))
+        .join(job, job.c.id == export_file.c.job_id)
+        .join(actor, actor.c.id == job.c.owner_id)
+        .where(export_file.c.token_hash == token_hash(token), export_file.c.expires_at > now)
+        .where(export_file.c.path.is_not(None), actor.c.is_active)
+    )
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return None
+    return StoredFile(
+        id=row.id,
+        job_id=row.job_id,
+        path=folder / row.path,
+        name=row.name,
+        media_type=row.media_type,
+        rows=row.row_count,
+        owner_kind=row.owner_kind,
+        owner_id=row.owner_id,
+        owner_name=row.owner_name,
+    )
+
+
+def sweep_files(database: Database, folder: Path, *, now: datetime) -> int:
+    """Delete files whose links have expired, and what crashes left; returns how many. Repeated after a crash."""
+    with database.read() as connection:
+        kept = select(export_file.c.id, export_file.c.path, export_file.c.expires_at)
+        rows = connection.execute(kept.where(export_file.c.path.is_not(None))).all()
+    expired = [row for row in rows if row.expires_at <= now]
+    for row in expired:
+        (folder / row.path).unlink(missing_ok=True)
+    if expired:
+        gone = update(export_file).where(export_file.c.id.in_([row.id for row in expired]))
+        database.write(lambda connection: connection.execute(gone.values(path=None, deleted_at=now)))
+    return len(expired) + _sweep_leftovers(folder, {row.path for row in rows}, now)
+
+
+def _sweep_leftovers(folder: Path, known: set[str], now: datetime) -> int:
+    oldest = (now - LEFTOVER_AGE).timestamp()
+    left = [file for file in folder.glob("*") if file.name not in known and file.stat().st_mtime < oldest]
+    for file in left:
+        file.unlink(missing_ok=True)
+    return len(left)

@@ -1,0 +1,102 @@
+"""Runs jobs, one at a time per worker: takes one, calls its handler, notes what became of it.
+
+An ApiError of a handler fails the job with its problems; any other error fails it with `internal_error` and is logged.
+"""
+
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+import structlog
+from sqlalchemy import Connection
+
+from api.errors import ApiError, Problem
+from api.jobs.context import CancelledError, Finished, JobContext, JobKinds, Services, StoppingError
+from api.jobs.model import Job
+from api.jobs.owners import current_owner
+from api.jobs.queue import ClaimLostError, claim, fail, give_up, look, recover, release, succeed
+from api.jobs.rules import INTERNAL_ERROR, REQUESTER_GONE
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("cdp.jobs")
+
+
+def worker_name() -> str:
+    """A name that no other worker has, of this process or any other; it says where to look."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+class Worker:
+    """Runs one job at a time."""
+
+    def __init__(self, kinds: JobKinds, services: Services, *, name: str, lease: timedelta) -> None:
+        self._kinds = kinds
+        self._services = services
+        self._name = name
+        self._lease = lease
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """Ask the running job to stop; it goes back into the queue."""
+        self._stopping.set()
+
+    def step(self) -> bool:
+        """Bring back what others left behind and run one job; False when there was nothing to do."""
+        services = self._services
+        with services.database.read() as connection:
+            if not look(connection, kinds=self._kinds, now=services.clock()):
+                return False
+        job = services.database.write(self._taken)
+        if job is not None:
+            self._run(job)
+        return True
+
+    def _taken(self, connection: Connection) -> Job | None:
+        now = self._services.clock()
+        recover(connection, now)
+        return claim(connection, worker=self._name, kinds=self._kinds, lease=self._lease, now=now)
+
+    def _run(self, job: Job) -> None:
+        with structlog.contextvars.bound_contextvars(job_id=job.id, kind=job.kind, request_id=job.request_id):
+            log.info("job started", attempt=job.attempts)
+            try:
+                self._services.database.write(self._outcome(job))
+            except ClaimLostError:
+                log.warning("job lost to another worker: this attempt counts for nothing", attempt=job.attempts)
+            else:
+                log.info("job ended")
+
+    def _outcome(self, job: Job) -> Callable[[Connection], None]:
+        """Do the work; returns how it ends, still to be written. Raises ClaimLostError."""
+        services = self._services
+        with services.database.read() as connection:
+            actor = current_owner(connection, job)
+        if actor is None:
+            return self._failed(job, [REQUESTER_GONE])
+        try:
+            with JobContext(job, actor, services, lease=self._lease, stopping=self._stopping) as context:
+                finished = self._kinds[job.kind](context)
+        except CancelledError:
+            return lambda connection: give_up(connection, job.claim, now=services.clock())
+        except StoppingError:
+            return lambda connection: release(connection, job.claim, now=services.clock())
+        except ClaimLostError:
+            raise
+        except ApiError as error:
+            return self._failed(job, error.problems)
+        except BaseException:  # a panic of a Rust library is no Exception
+            log.exception("job failed")
+            return self._failed(job, [INTERNAL_ERROR])
+        return self._succeeded(job, finished)
+
+    def _succeeded(self, job: Job, finished: Finished) -> Callable[[Connection], None]:
+        def write(connection: Connection) -> None:
+            succeed(connection, job.claim, result=finished.result, now=self._services.clock())
+            finished.record(connection)
+
+        return write
+
+    def _failed(self, job: Job, problems: Sequence[Problem]) -> Callable[[Connection], None]:
+        return lambda connection: fail(connection, job.claim, problems, now=self._services.clock())
