@@ -8,12 +8,17 @@ from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 
 from api.access.guard import guard
+from api.background import Background
+from api.customers.export_router import router as exports
 from api.customers.router import router as customers
 from api.edge.install import install_inner_edge, install_outer_edge
 from api.edge.logs import configure_logging
 from api.edge.unknown_parameters import UnknownParameters
+from api.files.router import router as files
+from api.jobs.router import router as jobs
 from api.operations.metrics import Metrics, MetricsMiddleware
 from api.operations.router import router as operations
+from api.outbox.router import router as outbox
 from api.settings import ApiSettings
 from api.storage.database import Database
 from api.storage.schema import require_newest, upgrade
@@ -27,6 +32,7 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     reader = PublishedReader(settings.folders, timezone=settings.timezone, threads=settings.api_threads)
 
     database = Database(settings)
+    background = Background(settings, database, reader)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -34,7 +40,9 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
         if settings.environment == "development":
             upgrade(database)
         require_newest(database)
+        background.start()
         yield
+        background.stop(settings.shutdown_seconds)
         reader.close()
         database.close()
 
@@ -50,13 +58,14 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.reader = reader
     app.state.database = database
+    app.state.background = background
     app.state.metrics = Metrics()
     app.state.shutting_down = False
     install_inner_edge(app, settings)
     app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
     install_outer_edge(app)
-    app.include_router(operations)
-    app.include_router(customers)
+    for router in (operations, customers, exports, jobs, files, outbox):
+        app.include_router(router)
     return app
 
 

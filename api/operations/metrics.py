@@ -30,6 +30,14 @@ class Metrics:
         )
         self.published_rows = Gauge("cdp_published_rows", "Rows of a served table", ["table"], registry=self.registry)
 
+        self.jobs = Gauge("cdp_jobs", "Jobs waiting and running", ["status"], registry=self.registry)
+        self.job_wait = Gauge(
+            "cdp_job_oldest_queued_age_seconds", "Age of the oldest waiting job; 0 without one", registry=self.registry
+        )
+        self.outbox = Gauge(
+            "cdp_outbox_messages", "Messages not sent, or nobody knows", ["status"], registry=self.registry
+        )
+
     def text(self) -> bytes:
         """The exposition format that Prometheus scrapes."""
         return generate_latest(self.registry)

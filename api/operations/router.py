@@ -1,15 +1,20 @@
 """`/healthz`, `/readyz` and `/metrics`: outside `/v1`, for load balancers and Prometheus."""
 
+import math
 from datetime import date, datetime
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
+from sqlalchemy.exc import DBAPIError
 
 from api.access.guard import public
 from api.clock import now
-from api.dependencies import Reader, Settings
+from api.dependencies import Reader, Settings, Store
 from api.errors import NotReadyError, Problem
+from api.jobs.repository import backlog
 from api.operations.metrics import Metrics
+from api.outbox.messages import counts
+from api.storage.database import Database, StoreBusyError
 from segment_engine.runtime.published import NothingPublishedError, read_pointer
 
 router = APIRouter(tags=["operations"])
@@ -71,7 +76,7 @@ def readyz(request: Request, reader: Reader) -> Readiness:
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 @public
-def metrics(request: Request, settings: Settings) -> Response:
+def metrics(request: Request, settings: Settings, store: Store) -> Response:
     """Prometheus metrics."""
     ours: Metrics = request.app.state.metrics
     try:
@@ -82,4 +87,22 @@ def metrics(request: Request, settings: Settings) -> Response:
         ours.published_age.set((now() - pointer.published_at).total_seconds())
         for table, rows in pointer.row_counts.items():
             ours.published_rows.labels(table).set(rows)
+    _measure_queues(ours, store)
     return Response(ours.text(), media_type="text/plain; version=0.0.4")
+
+
+def _measure_queues(ours: Metrics, store: Database) -> None:
+    try:
+        with store.read() as connection:
+            (jobs, oldest), messages = backlog(connection), counts(connection)
+    except (StoreBusyError, DBAPIError):
+        # A store that does not answer is no reason to tell nothing else.
+        for gauge in (ours.jobs, ours.outbox):
+            gauge.clear()
+        ours.job_wait.set(math.nan)
+        return
+    for status, count in jobs.items():
+        ours.jobs.labels(status).set(count)
+    ours.job_wait.set(0 if oldest is None else (now() - oldest).total_seconds())
+    for status, count in messages.items():
+        ours.outbox.labels(status).set(count)

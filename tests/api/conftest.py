@@ -119,6 +119,7 @@ def make_client(store: StoreSettings, tmp_path: Path, request: pytest.FixtureReq
             data_dir = tmp_path / "data"
             if published and not (data_dir / "published").exists():
                 night: PipelineSettings = request.getfixturevalue("night")
+                data_dir.mkdir(exist_ok=True)
                 (data_dir / "published").symlink_to(night.folders.published)
             told = {"rate_limit_per_address": 0, **store, **(settings or {})}
             app = create_app(ApiSettings(data_dir=data_dir, **told))

@@ -1,0 +1,71 @@
+"""The threads of an API process: which there are, which jobs they know, how they start and stop."""
+
+import time
+from datetime import timedelta
+
+import structlog
+
+from api.clock import now
+from api.customers.export_service import EXPORT_CUSTOMERS, export_customers
+from api.jobs.context import JobKinds, Services
+from api.jobs.worker import Worker, worker_name
+from api.loop import Loop
+from api.outbox.dispatcher import Dispatcher
+from api.outbox.transports import transport_of
+from api.settings import ApiSettings
+from api.storage.database import Database
+from api.upkeep import sweep
+from segment_engine.runtime.published import PublishedReader
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("cdp.background")
+
+JOB_KINDS: JobKinds = {EXPORT_CUSTOMERS: export_customers}
+
+POLL_SECONDS = 1.0
+SWEEP_SECONDS = 60.0
+
+
+class Background:
+    """Workers, the outbox's dispatcher and the sweeper of one process."""
+
+    def __init__(
+        self, settings: ApiSettings, database: Database, reader: PublishedReader, kinds: JobKinds = JOB_KINDS
+    ) -> None:
+        services = Services(database, settings, reader, now)
+        lease = timedelta(seconds=settings.job_lease_seconds)
+        self._workers = [Worker(kinds, services, name=worker_name(), lease=lease) for _ in range(settings.job_workers)]
+        self._worker_loops = [
+            Loop(f"jobs-{number}", worker.step, every_seconds=POLL_SECONDS)
+            for number, worker in enumerate(self._workers)
+        ]
+        dispatcher = Dispatcher(database, transport_of(settings), worker=worker_name(), clock=now)
+
+        def swept() -> bool:
+            sweep(database, settings.folders.exports, now=now())
+            return False
+
+        self._loops = [
+            *self._worker_loops,
+            Loop("outbox", dispatcher.step, every_seconds=POLL_SECONDS),
+            Loop("upkeep", swept, every_seconds=SWEEP_SECONDS),
+        ]
+
+    def start(self) -> None:
+        for loop in self._loops:
+            loop.start()
+
+    def wake_workers(self) -> None:
+        """A job was put in: look now."""
+        for loop in self._worker_loops:
+            loop.wake()
+
+    def stop(self, timeout_seconds: float) -> None:
+        """Take nothing new, put running jobs back, and wait for that; what takes longer is left to its lease."""
+        for loop in self._loops:
+            loop.stop()
+        for worker in self._workers:
+            worker.stop()
+        ends_at = time.monotonic() + timeout_seconds
+        for loop in self._loops:
+            if not loop.join(max(0.0, ends_at - time.monotonic())):
+                log.warning("background step still running", loop=loop.name)

@@ -1,0 +1,164 @@
+"""What an export of customers holds: whom, which columns, and what the audit log says of it.
+
+`export_query` and `audited` are all that the route and the job know of it.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+import duckdb
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from api.access.actors import Actor, Level, Reach, ScopeChannel
+from api.access.permissions import Permission
+from api.customers.repository import FLAGS
+from api.customers.schemas import Channel
+from api.errors import InvalidError, Problem
+from api.exports.sheet import Column, Kind
+from api.shapes import Choice, Input, Text
+
+MAX_ROWS = 100_000
+TOO_LARGE = Problem(
+    "export_too_large",
+    "/filter",
+    f"导出行数超过 {MAX_ROWS} 行,请缩小筛选范围",
+    f"More than {MAX_ROWS} rows; narrow the filter.",
+)
+
+# Column of the masked view → heading, kind.
+HEADINGS: dict[str, tuple[str, Kind]] = {
+    "one_id": ("客户编号", "text"),
+    "nickname": ("昵称", "text"),
+    "name": ("姓名", "text"),
+    "phone": ("手机号码", "text"),
+    "gender": ("性别", "text"),
+    "birth_date": ("生日", "day"),
+    "city": ("城市", "text"),
+    "clinic_id": ("所属机构编号", "text"),
+    "clinic_name": ("所属机构", "text"),
+    "medical_record_no": ("病历号", "text"),
+    "patient_type": ("患者类型", "text"),
+    "source_level_1": ("来源一级", "text"),
+    "source_level_2": ("来源二级", "text"),
+    "source_level_3": ("来源三级", "text"),
+    "first_visit_at": ("初诊时间", "moment"),
+    "last_visit_at": ("上次就诊时间", "moment"),
+    "online_consultant_name": ("网电咨询师", "text"),
+    "consultant_name": ("咨询师", "text"),
+    "last_visit_doctor_name": ("上次就诊医生", "text"),
+    "responsible_doctor_name": ("责任医生", "text"),
+    "customer_service_name": ("专属客服", "text"),
+    "channels": ("客户身份", "text"),
+    "created_at": ("创建时间", "moment"),
+}
+ExportColumn = StrEnum("ExportColumn", {name.upper(): name for name in HEADINGS})  # type: ignore[misc]  # mypy cannot read members off a table
+
+CHANNEL_NAMES = {
+    Channel.PATIENT: "患者",
+    Channel.OFFICIAL_ACCOUNT_FAN: "服务号粉丝",
+    Channel.WECOM_CONTACT: "企微好友",
+    Channel.MINI_PROGRAM_USER: "小程序用户",
+    Channel.LEAD: "线索",
+}
+
+
+def _each_once(columns: list[Any]) -> list[Any]:
+    if len(set(columns)) < len(columns):
+        raise PydanticCustomError("repeated_item", "A column may be named only once")
+    return columns
+
+
+class ExportFilter(Input):
+    """The filters of the customer list."""
+
+    clinic_id: Annotated[Annotated[str, Text(1, 64)] | None, Field(description="Home clinic / 所属机构")] = None
+    channel: Annotated[
+        Choice[Channel] | None, Field(description="Only customers known through this channel / 客户身份渠道")
+    ] = None
+
+
+class ExportRequest(Input):
+    """What is to be exported, and how."""
+
+    kind: Literal["customers"]
+    format: Literal["xlsx", "csv"]
+    columns: Annotated[
+        Annotated[list[Choice[ExportColumn]], Field(min_length=1), AfterValidator(_each_once)] | None,
+        Field(description="In this order; all of them without / 导出列"),
+    ] = None
+    filter: ExportFilter = ExportFilter()
+
+
+@dataclass(frozen=True, slots=True)
+class ExportQuery:
+    """Rows for `api.exports`: SQL over one published version, its values, the columns in order."""
+
+    sql: str
+    values: Mapping[str, Any]
+    columns: tuple[Column, ...]
+
+
+def export_query(actor: Actor, request: ExportRequest) -> ExportQuery:
+    """The customers that the actor may export now, newest first, masked as in the list."""
+    names = [column.value for column in request.columns or ExportColumn]
+    reached, values = _reached(actor.reaches(Permission.CUSTOMER_EXPORT))
+    conditions = [reached]
+    if request.filter.clinic_id is not None:
+        conditions.append("clinic_id = $clinic_id")
+        values["clinic_id"] = request.filter.clinic_id
+    if request.filter.channel is not None:
+        conditions.append(FLAGS[request.filter.channel])
+    sql = f"""
+        select {", ".join(_CHANNELS if name == "channels" else name for name in names)}
+        from analyst.dim_customer
+        where {" and ".join(f"({condition})" for condition in conditions)}
+        order by created_at desc, customer_key desc
+        """
+    return ExportQuery(sql, values, tuple(Column(name, *HEADINGS[name]) for name in names))
+
+
+def row_count(cursor: duckdb.DuckDBPyConnection, query: ExportQuery) -> int:
+    """How many rows the query has; raises InvalidError for more than MAX_ROWS."""
+    (rows,) = cursor.execute(f"select count(*) from ({query.sql})", query.values).fetchall()[0]
+    if rows > MAX_ROWS:
+        raise InvalidError(TOO_LARGE)
+    return int(rows)
+
+
+def audited(request: ExportRequest) -> dict[str, Any]:
+    """What the audit log says of the request; a filter value that is personal data must be digested here."""
+    return request.model_dump(mode="json", exclude_none=True)
+
+
+_CHANNELS = "concat_ws('、', {}) as channels".format(
+    ", ".join(f"case when {FLAGS[channel]} then '{name}' end" for channel, name in CHANNEL_NAMES.items())
+)
+_STAFF = ("online_consultant_id", "consultant_id", "responsible_doctor_id", "customer_service_id")
+_CHANNEL_OF_SCOPE = {
+    ScopeChannel.PATIENT: Channel.PATIENT,
+    ScopeChannel.OFFICIAL_ACCOUNT: Channel.OFFICIAL_ACCOUNT_FAN,
+    ScopeChannel.MINI_PROGRAM: Channel.MINI_PROGRAM_USER,
+    ScopeChannel.WECOM: Channel.WECOM_CONTACT,
+    ScopeChannel.LEAD: Channel.LEAD,
+}
+
+
+def _reached(reaches: Collection[Reach]) -> tuple[str, dict[str, Any]]:
+    """The condition on customers within reach, and its values; nobody without any reach."""
+    conditions: list[str] = []
+    values: dict[str, Any] = {}
+    for number, reach in enumerate(sorted(reaches, key=repr)):
+        flag, name = FLAGS[_CHANNEL_OF_SCOPE[reach.channel]], f"reach_{number}"
+        match reach.level:
+            case Level.ALL:
+                conditions.append(flag)
+            case Level.CLINIC:
+                conditions.append(f"{flag} and list_contains(clinic_ids, ${name})")
+                values[name] = reach.clinic_id
+            case Level.OWN:
+                conditions.append(f"{flag} and ${name} in ({', '.join(_STAFF)})")
+                values[name] = reach.staff_id
+    return " or ".join(conditions) or "false", values

@@ -1,0 +1,52 @@
+"""`/v1/exports`."""
+
+from fastapi import APIRouter, Response
+from sqlalchemy import Connection
+
+from api.access.guard import CurrentActor, requires
+from api.access.permissions import Permission
+from api.answers import problems
+from api.clock import now
+from api.customers.export import ExportRequest
+from api.customers.export_service import count_rows, request_export
+from api.dependencies import CurrentCaller, CurrentEffects, Reader, Settings
+from api.effects import Reply
+from api.jobs.router import WakeWorkers
+from api.jobs.schemas import JobAnswer, job_answer
+from segment_engine.runtime.secret import tenant_secret
+
+router = APIRouter(prefix="/v1/exports", tags=["customers"])
+
+ANSWERS = {
+    202: {
+        "description": "The job that writes the file / 导出任务",
+        "model": JobAnswer,
+        "headers": {"Location": {"description": "Where the job is followed / 任务地址", "schema": {"type": "string"}}},
+    },
+    **problems(400, 401, 403, 413, 415, 422, 429, 503),
+}
+
+
+@router.post("", status_code=202, response_class=Response, responses=ANSWERS)
+@requires(Permission.CUSTOMER_EXPORT)
+def start_export(
+    body: ExportRequest,
+    actor: CurrentActor,
+    caller: CurrentCaller,
+    effects: CurrentEffects,
+    reader: Reader,
+    settings: Settings,
+    wake: WakeWorkers,
+) -> Response:
+    """Export customers as XLSX or CSV; the job's result has a link to the file / 导出客户."""
+    # Counted before the store is held: writers wait for nobody's query.
+    rows = count_rows(reader, actor, body)
+    secret = tenant_secret(settings)
+
+    def work(connection: Connection) -> Reply:
+        job = request_export(connection, actor, caller, body, rows=rows, now=now())
+        return Reply(job_answer(job, secret), status=202, headers={"Location": f"/v1/jobs/{job.id}"})
+
+    answer = effects.once(work)
+    wake()
+    return answer

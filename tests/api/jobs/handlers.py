@@ -1,0 +1,81 @@
+"""Jobs to test the queue with; run with a port, an API process that knows them."""
+
+import sys
+import threading
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from sqlalchemy import Connection
+
+from api import background
+from api.access.actors import Actor
+from api.clock import now
+from api.errors import InvalidError, Problem
+from api.jobs.context import Finished, JobContext, JobKinds, Services
+from api.jobs.model import Job
+from api.jobs.queue import enqueue
+from api.jobs.worker import Worker
+from api.main import create_app
+from api.settings import ApiSettings
+from api.storage.database import Database
+from segment_engine.runtime.published import PublishedReader
+
+OWNER = Actor("staff", "owner-1", "张三")
+
+
+def note(context: JobContext) -> Finished:
+    """Appends a line to a file: what ran, and which attempt."""
+    with Path(context.job.params["file"]).open("a") as file:
+        file.write(f"{context.job.params['name']} {context.job.attempts}\n")
+    return Finished({"name": context.job.params["name"]})
+
+
+def wait(context: JobContext) -> Finished:
+    """Notes that it began, then works until `params["until"]` is there."""
+    note(context)
+    done = 0
+    while not Path(context.job.params["until"]).exists():
+        done += 1
+        context.progress(done, None)
+        time.sleep(0.01)
+    return Finished({"done": done})
+
+
+def crash(context: JobContext) -> Finished:
+    raise RuntimeError("a secret of 唐三")
+
+
+def refuse(context: JobContext) -> Finished:
+    raise InvalidError(Problem("nonsense", "/x", "不行", "No."))
+
+
+KINDS: JobKinds = {"note": note, "wait": wait, "crash": crash, "refuse": refuse}
+
+
+def put(database: Database, kind: str, *, max_attempts: int = 3, **params: Any) -> Job:
+    def work(connection: Connection) -> Job:
+        return enqueue(
+            connection, kind=kind, params=params, owner=OWNER, request_id=None, now=now(), max_attempts=max_attempts
+        )
+
+    return database.write(work)
+
+
+def worker(database: Database, settings: ApiSettings, name: str, *, lease_seconds: float = 60) -> Worker:
+    reader = PublishedReader(settings.folders, timezone=settings.timezone)
+    services = Services(database, settings, reader, now)
+    return Worker(KINDS, services, name=name, lease=timedelta(seconds=lease_seconds))
+
+
+def in_thread(step: Any) -> threading.Thread:
+    thread = threading.Thread(target=step)
+    thread.start()
+    return thread
+
+
+if __name__ == "__main__":
+    background.JOB_KINDS.update(KINDS)  # type: ignore[attr-defined]
+    uvicorn.run(create_app(ApiSettings()), port=int(sys.argv[1]), log_config=None, access_log=False)
