@@ -116,7 +116,7 @@ class Effects:
             set_={**row, "status": None, "headers": None, "body": None, "target": None},
             where=idempotency.c.expires_at <= self.now,
         )
-        return connection.execute(claim).rowcount == 1
+        return connection.execute(claim.returning(idempotency.c.key)).first() is not None
 
     def _stored(self, connection: Connection) -> dict[str, Any]:
         row = connection.execute(select(idempotency).where(*self._place())).mappings().one()
