@@ -1,25 +1,29 @@
-"""What a caller is told when something is wrong: RFC 9457 problem documents with every problem at once.
+"""What a caller is told when something is wrong: problems, and the errors that carry them with an HTTP status.
 
-ApiError                 an answer with a status and problems
-├── NotFoundError        404
-└── NotReadyError        503: nothing is published yet
+How an error becomes an answer is said in `api.edge.answers`; Chinese texts of pydantic's findings in `api.wording`.
+
+ApiError                       an answer with a status and problems
+├── BadRequestError            400: cannot be read at all
+├── NotAuthenticatedError      401: nobody known is asking
+├── NotPermittedError          403: not with this role
+├── NotFoundError              404: there is no such thing, or the caller may not know of it
+├── ConflictError              409: does not fit what is stored
+├── PreconditionFailedError    412: has changed since it was read
+├── TooLargeError              413: more bytes than allowed
+├── UnsupportedMediaTypeError  415: not JSON
+├── InvalidError               422: can be read and makes no sense
+├── PreconditionRequiredError  428: must say which version was read
+├── TooManyRequestsError       429: later, please
+└── NotReadyError              503: nothing to serve yet, or any more
 """
 
-import logging
-import secrets
-from dataclasses import asdict, dataclass
-from typing import Any
-
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from starlette.exceptions import HTTPException
-
-from segment_engine.runtime.published import NothingPublishedError
-
-log = logging.getLogger("cdp.api")
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
+MAX_TOKEN = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +36,47 @@ class Problem:
     message_en: str
 
 
+def pointer(parts: Iterable[object]) -> str:
+    """A JSON Pointer (RFC 6901); what cannot stand in an answer is replaced, and very long names are cut."""
+    return "".join(f"/{_token(str(part))}" for part in parts)
+
+
+def _token(part: str) -> str:
+    shown = part if len(part) <= MAX_TOKEN else f"{part[:MAX_TOKEN]}…"
+    return shown.encode("utf-8", "replace").decode().replace("~", "~0").replace("/", "~1")
+
+
 class ApiError(Exception):
     """An answer other than the one hoped for."""
 
-    status = 400
-    title = "Bad request"
+    status: ClassVar[int] = 400
+    title: ClassVar[str] = "Bad request"
 
-    def __init__(self, *problems: Problem) -> None:
+    def __init__(self, *problems: Problem, headers: Mapping[str, str] | None = None) -> None:
         super().__init__("; ".join(problem.message_en for problem in problems))
         self.problems = problems
+        self.headers = dict(headers or {})
+
+
+class BadRequestError(ApiError):
+    """The request cannot be read."""
+
+
+class NotAuthenticatedError(ApiError):
+    """Nobody known is asking."""
+
+    status = 401
+    title = "Not authenticated"
+
+    def __init__(self, *problems: Problem, challenge: str = "Bearer") -> None:
+        super().__init__(*problems, headers={"WWW-Authenticate": challenge})
+
+
+class NotPermittedError(ApiError):
+    """The caller is known and may not do this."""
+
+    status = 403
+    title = "Not permitted"
 
 
 class NotFoundError(ApiError):
@@ -50,88 +86,68 @@ class NotFoundError(ApiError):
     title = "Not found"
 
 
+class ConflictError(ApiError):
+    """The request does not fit what is stored."""
+
+    status = 409
+    title = "Conflict"
+
+
+class PreconditionFailedError(ApiError):
+    """What the caller read has changed since."""
+
+    status = 412
+    title = "Precondition failed"
+
+
+class TooLargeError(ApiError):
+    """More bytes than allowed."""
+
+    status = 413
+    title = "Content too large"
+
+
+class UnsupportedMediaTypeError(ApiError):
+    """The body is not in a form that is read here."""
+
+    status = 415
+    title = "Unsupported media type"
+
+
+class InvalidError(ApiError):
+    """The request can be read and makes no sense."""
+
+    status = 422
+    title = "Invalid request"
+
+
+class PreconditionRequiredError(ApiError):
+    """A change must name the version it was made from."""
+
+    status = 428
+    title = "Precondition required"
+
+
+class TooManyRequestsError(ApiError):
+    """The caller asks too often; may ask again in `wait_seconds`."""
+
+    status = 429
+    title = "Too many requests"
+
+    def __init__(self, wait_seconds: float) -> None:
+        # Whole seconds, and never 0: a client that comes back at once would be refused again.
+        seconds = max(1, math.ceil(wait_seconds))
+        problem = Problem(
+            "too_many_requests",
+            "",
+            f"请求过于频繁,请在 {seconds} 秒后重试",
+            f"Too many requests; try again in {seconds} s.",
+        )
+        super().__init__(problem, headers={"Retry-After": str(seconds)})
+
+
 class NotReadyError(ApiError):
-    """The platform has nothing to serve yet."""
+    """The platform has nothing to serve yet, or any more."""
 
     status = 503
     title = "Not ready"
-
-
-NOTHING_PUBLISHED = Problem(
-    "nothing_published",
-    "",
-    "尚无已发布的数据,请先运行夜间任务",
-    "Nothing is published yet; run the nightly pipeline first.",
-)
-
-
-def install_error_handlers(app: FastAPI) -> None:
-    """Turn every exception into a problem document."""
-
-    @app.exception_handler(ApiError)
-    async def _api_error(request: Request, error: ApiError) -> JSONResponse:
-        return problem_response(error.status, error.title, error.problems)
-
-    @app.exception_handler(NothingPublishedError)
-    async def _nothing_published(request: Request, error: NothingPublishedError) -> JSONResponse:
-        return problem_response(NotReadyError.status, NotReadyError.title, (NOTHING_PUBLISHED,))
-
-    @app.exception_handler(RequestValidationError)
-    async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        return problem_response(422, "Invalid request", tuple(_problem_of(item) for item in error.errors()))
-
-    @app.exception_handler(HTTPException)
-    async def _http(request: Request, error: HTTPException) -> JSONResponse:
-        code, message_zh = HTTP_WORDS.get(error.status_code, ("http_error", "请求无法处理"))
-        problem = Problem(code, "", message_zh, str(error.detail))
-        response = problem_response(error.status_code, str(error.detail), (problem,))
-        response.headers.update(error.headers or {})
-        return response
-
-    @app.exception_handler(Exception)
-    async def _ours(request: Request, error: Exception) -> JSONResponse:
-        trace_id = secrets.token_hex(8)
-        log.error("unexpected error, trace %s", trace_id, exc_info=error)
-        return JSONResponse(
-            {"type": "about:blank", "title": "Internal error", "status": 500, "trace_id": trace_id},
-            status_code=500,
-            media_type=PROBLEM_MEDIA_TYPE,
-        )
-
-
-HTTP_WORDS = {
-    404: ("not_found", "资源不存在"),
-    405: ("method_not_allowed", "不支持该请求方法"),
-}
-
-
-def problem_response(status: int, title: str, problems: tuple[Problem, ...]) -> JSONResponse:
-    """An RFC 9457 document."""
-    body = {
-        "type": "about:blank",
-        "title": title,
-        "status": status,
-        "problems": [asdict(problem) for problem in problems],
-    }
-    return JSONResponse(body, status_code=status, media_type=PROBLEM_MEDIA_TYPE)
-
-
-def _problem_of(item: dict[str, Any]) -> Problem:
-    place, *rest = item["loc"]
-    pointer = "/".join(str(part) for part in rest)
-    path = f"/{pointer}" if place == "body" else f"/{place}/{pointer}"
-    message = str(item["msg"]).removeprefix("Value error, ")
-    return Problem(code=str(item["type"]), path=path, message_zh=ZH.get(item["type"], "取值不正确"), message_en=message)
-
-
-ZH = {
-    "missing": "缺少必填项",
-    "extra_forbidden": "不支持的参数",
-    "int_parsing": "应为整数",
-    "greater_than_equal": "数值过小",
-    "less_than_equal": "数值过大",
-    "string_too_long": "文本过长",
-    "string_too_short": "文本过短",
-    "string_pattern_mismatch": "格式不正确",
-    "invalid_cursor": "翻页游标无效",
-}

@@ -1,15 +1,16 @@
 """The application factory: settings in, an ASGI application out."""
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 
 from api.customers.router import router as customers
-from api.errors import install_error_handlers
+from api.edge.install import install_inner_edge, install_outer_edge
+from api.edge.logs import configure_logging
+from api.edge.unknown_parameters import UnknownParameters
 from api.operations.metrics import Metrics, MetricsMiddleware
 from api.operations.router import router as operations
 from api.settings import ApiSettings
@@ -19,7 +20,7 @@ from segment_engine.runtime.published import PublishedReader
 def create_app(settings: ApiSettings | None = None) -> FastAPI:
     """Build the application; nothing is opened before the first request needs it."""
     settings = settings or ApiSettings()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    configure_logging()
     reader = PublishedReader(settings.folders, timezone=settings.timezone, threads=settings.api_threads)
 
     @asynccontextmanager
@@ -34,12 +35,15 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
         summary="Customer data platform for dental clinic chains / 口腔连锁客户数据平台",
         lifespan=lifespan,
         generate_unique_id_function=_route_name,
+        dependencies=[Depends(UnknownParameters())],
     )
     app.state.settings = settings
     app.state.reader = reader
     app.state.metrics = Metrics()
+    app.state.shutting_down = False
+    install_inner_edge(app, settings)
     app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
-    install_error_handlers(app)
+    install_outer_edge(app)
     app.include_router(operations)
     app.include_router(customers)
     return app

@@ -185,12 +185,10 @@ def serve(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port / 端口")] = 8000,
 ) -> None:
     """Start the API. / 启动接口服务"""
-    import uvicorn  # noqa: PLC0415
-
+    from api.serve import serve_api  # noqa: PLC0415
     from api.settings import ApiSettings  # noqa: PLC0415
 
-    _read_settings(ApiSettings)
-    uvicorn.run("api.main:create_app", factory=True, host=host, port=port, log_level="info")
+    serve_api(_read_settings(ApiSettings), host=host, port=port)
 
 
 @app.command()

@@ -4,7 +4,9 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
+
+from api.shapes import Choice, Input, QueryInt, Text
 
 MAX_PAGE = 200
 
@@ -19,18 +21,16 @@ class Channel(StrEnum):
     LEAD = "lead"
 
 
-class CustomerQuery(BaseModel):
+class CustomerQuery(Input):
     """Filters and page of the customer list; anything else in the query is refused."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    limit: Annotated[int, Field(ge=1, le=MAX_PAGE, description="Customers per page / 每页条数")] = 50
+    limit: Annotated[int, QueryInt(1, MAX_PAGE), Field(description="Customers per page / 每页条数")] = 50
     cursor: Annotated[
         str | None, Field(max_length=200, description="`next_cursor` of the page before / 上一页返回的游标")
     ] = None
-    clinic_id: Annotated[str | None, Field(min_length=1, max_length=64, description="Home clinic / 所属机构")] = None
+    clinic_id: Annotated[Annotated[str, Text(1, 64)] | None, Field(description="Home clinic / 所属机构")] = None
     channel: Annotated[
-        Channel | None, Field(description="Only customers known through this channel / 客户身份渠道")
+        Choice[Channel] | None, Field(description="Only customers known through this channel / 客户身份渠道")
     ] = None
 
 

@@ -3,19 +3,12 @@
 from api.customers.cursor import CustomerCursor, InvalidCursorError
 from api.customers.repository import list_customers
 from api.customers.schemas import Customer, CustomerPage, CustomerQuery
-from api.errors import ApiError, Problem
+from api.errors import InvalidError, Problem
 from segment_engine.runtime.published import PublishedReader
 
 
-class InvalidQueryError(ApiError):
-    """A query parameter has the right type and still makes no sense."""
-
-    status = 422
-    title = "Invalid request"
-
-
 def customer_page(reader: PublishedReader, query: CustomerQuery) -> CustomerPage:
-    """One page; raises InvalidQueryError for a cursor that is not ours."""
+    """One page; raises InvalidError for a cursor that is not ours."""
     after = _decoded(query.cursor)
     with reader.cursor() as (cursor, pointer):
         # One row more than asked tells whether there is a next page.
@@ -39,4 +32,4 @@ def _decoded(cursor: str | None) -> CustomerCursor | None:
         return CustomerCursor.decode(cursor)
     except InvalidCursorError:
         problem = Problem("invalid_cursor", "/query/cursor", "翻页游标无效", "This is not a cursor of a former page.")
-        raise InvalidQueryError(problem) from None
+        raise InvalidError(problem) from None

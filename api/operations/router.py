@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from api.clock import now
 from api.dependencies import Reader, Settings
+from api.errors import NotReadyError, Problem
 from api.operations.metrics import Metrics
 from segment_engine.runtime.published import NothingPublishedError, read_pointer
 
@@ -30,12 +31,16 @@ class Readiness(BaseModel):
     rows: dict[str, int]
 
 
+SHUTTING_DOWN = Problem("shutting_down", "", "服务正在停止", "The service is shutting down.")
+
+
 class NotReady(BaseModel):
     """Why nothing can be served."""
 
     type: str
     title: str
     status: int
+    request_id: str
     problems: list[dict[str, str]]
 
 
@@ -45,9 +50,11 @@ def healthz() -> Health:
     return Health()
 
 
-@router.get("/readyz", responses={503: {"model": NotReady, "description": "Nothing is published yet"}})
-def readyz(reader: Reader) -> Readiness:
+@router.get("/readyz", responses={503: {"model": NotReady, "description": "Nothing is published, or stopping"}})
+def readyz(request: Request, reader: Reader) -> Readiness:
     """Whether customers can be served: opens the current version and says how old it is."""
+    if request.app.state.shutting_down:
+        raise NotReadyError(SHUTTING_DOWN)
     with reader.cursor() as (cursor, pointer):
         cursor.execute("select 1").fetchall()
     return Readiness(

@@ -1,0 +1,131 @@
+"""How errors become answers: RFC 9457 problem documents with every problem at once and the request's id."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.types import Scope
+
+from api.errors import PROBLEM_MEDIA_TYPE, ApiError, NotReadyError, Problem, pointer
+from api.wording import chinese
+from segment_engine.runtime.published import DamagedPointerError, NothingPublishedError
+
+# One body can hold thousands of wrong members; nobody reads on after a hundred.
+MAX_PROBLEMS = 100
+MAX_MESSAGE = 300
+
+NOTHING_PUBLISHED = Problem(
+    "nothing_published",
+    "",
+    "尚无已发布的数据,请先运行夜间任务",
+    "Nothing is published yet; run the nightly pipeline first.",
+)
+DAMAGED_POINTER = Problem(
+    "damaged_pointer",
+    "",
+    "已发布数据的指针已损坏,请运行 cdp doctor",
+    "What is published cannot be found: its pointer is damaged; run cdp doctor.",
+)
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Turn every expected exception into a problem document; the unexpected are `api.edge.requests`'."""
+
+    @app.exception_handler(ApiError)
+    async def _api_error(request: Request, error: ApiError) -> JSONResponse:
+        return error_answer(request.scope, error)
+
+    @app.exception_handler(NothingPublishedError)
+    async def _nothing_published(request: Request, error: NothingPublishedError) -> JSONResponse:
+        return error_answer(request.scope, NotReadyError(NOTHING_PUBLISHED))
+
+    @app.exception_handler(DamagedPointerError)
+    async def _damaged_pointer(request: Request, error: DamagedPointerError) -> JSONResponse:
+        return error_answer(request.scope, NotReadyError(DAMAGED_POINTER))
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        problems = tuple(_problem_of(item, error.body) for item in error.errors())
+        return problem_answer(request.scope, 422, "Invalid request", problems)
+
+    @app.exception_handler(HTTPException)
+    async def _http(request: Request, error: HTTPException) -> JSONResponse:
+        code, message_zh = HTTP_WORDS.get(error.status_code, ("http_error", "请求无法处理"))
+        problem = Problem(code, "", message_zh, str(error.detail))
+        return problem_answer(request.scope, error.status_code, str(error.detail), (problem,), error.headers)
+
+
+HTTP_WORDS = {
+    400: ("bad_request", "请求无法读取"),
+    401: ("not_authenticated", "请先登录"),
+    403: ("not_permitted", "没有权限"),
+    404: ("not_found", "资源不存在"),
+    405: ("method_not_allowed", "不支持该请求方法"),
+    413: ("body_too_large", "请求体过大"),
+    415: ("unsupported_media_type", "不支持该内容类型"),
+}
+
+
+def error_answer(scope: Scope, error: ApiError) -> JSONResponse:
+    """The problem document of an error."""
+    return problem_answer(scope, error.status, error.title, error.problems, error.headers)
+
+
+def problem_answer(
+    scope: Scope, status: int, title: str, problems: Sequence[Problem], headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    """An RFC 9457 document; of more than MAX_PROBLEMS problems the rest is only counted."""
+    shown, more = problems[:MAX_PROBLEMS], len(problems) - MAX_PROBLEMS
+    if more > 0:
+        shown = (*shown, Problem("more_problems", "", f"另有 {more} 个问题未列出", f"{more} more problems not shown."))
+    body = {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "request_id": request_id(scope),
+        "problems": [asdict(problem) for problem in shown],
+    }
+    return JSONResponse(body, status_code=status, headers=headers, media_type=PROBLEM_MEDIA_TYPE)
+
+
+def crash_answer(scope: Scope) -> JSONResponse:
+    """The document for an error of ours: nothing but the id under which the log tells what happened."""
+    body = {"type": "about:blank", "title": "Internal error", "status": 500, "trace_id": request_id(scope)}
+    return JSONResponse(body, status_code=500, media_type=PROBLEM_MEDIA_TYPE)
+
+
+def request_id(scope: Scope) -> str:
+    """The id that `api.edge.requests` gave the request; empty where it does not run."""
+    return str(scope.get("state", {}).get("request_id", ""))
+
+
+def _problem_of(finding: dict[str, Any], body: Any) -> Problem:
+    """A finding of pydantic in our words; its `input` and `ctx` stay here, they may hold what no answer can."""
+    place, *rest = finding["loc"]
+    code = str(finding["type"])
+    path = pointer(_within(body, rest, code)) if place == "body" else pointer((place, *rest))
+    message = str(finding["msg"]).removeprefix("Value error, ")[:MAX_MESSAGE].encode("utf-8", "replace").decode()
+    return Problem(code, path, chinese(code, finding.get("ctx", {})), message)
+
+
+def _within(body: Any, location: Sequence[int | str], code: str) -> list[int | str]:
+    """The parts of a location that are steps into the body; pydantic also names the branches of a union."""
+    steps: list[int | str] = []
+    here = body
+    for index, part in enumerate(location):
+        if _has(here, part):
+            here = here[part]
+        elif code != "missing" or index < len(location) - 1:
+            continue
+        steps.append(part)
+    return steps
+
+
+def _has(here: Any, part: int | str) -> bool:
+    if isinstance(here, list):
+        return isinstance(part, int) and part < len(here)
+    return isinstance(here, dict) and part in here

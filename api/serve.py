@@ -1,0 +1,51 @@
+"""The API as a process: uvicorn with our logs, and a stop that load balancers and running requests can follow."""
+
+import asyncio
+import socket
+import sys
+
+import uvicorn
+from fastapi import FastAPI
+
+from api.main import create_app
+from api.settings import ApiSettings
+
+NOT_STARTED = 3
+
+
+def serve_api(settings: ApiSettings, *, host: str, port: int) -> None:
+    """Serve until a signal; exits with 3 when the application cannot start."""
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_config=None,  # `api.edge.logs` has configured them
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=settings.shutdown_seconds,
+    )
+    server = DrainingServer(config, app, drain_seconds=settings.drain_seconds)
+    try:
+        server.run()
+    except KeyboardInterrupt:
+        return
+    if not server.started:
+        sys.exit(NOT_STARTED)
+
+
+class DrainingServer(uvicorn.Server):
+    """On the first signal `/readyz` turns 503, for `drain_seconds` all else still answers, then the doors close."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI, *, drain_seconds: float) -> None:
+        super().__init__(config)
+        self._app = app
+        self._drain_seconds = drain_seconds
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._app.state.shutting_down = True
+        loop = asyncio.get_running_loop()
+        closes_at = loop.time() + self._drain_seconds
+        while loop.time() < closes_at and not self.force_exit:
+            await asyncio.sleep(0.05)
+        await super().shutdown(sockets)
