@@ -1,6 +1,7 @@
 """What the operational store orders: whose data must be erased, and who must not come back. Read and reported here.
 
-Taking the orders and hiding the customer at once belong to the API; carrying them out to the steps of the night.
+Taking the orders and hiding the customer at once belong to the API, which owns the tables; carrying them out belongs to
+the steps of the night. The tables are read as they are, so a store that has none of them orders nothing.
 """
 
 from collections.abc import Collection, Iterator
@@ -16,6 +17,8 @@ from pipelines.settings import PipelineSettings
 REQUESTS, TOMBSTONES = "erasure_request", "erasure_tombstone"
 REQUESTED, APPLIED = "requested", "applied"
 LOCK_WAIT_SECONDS = 30
+# How the store spells moments where it has no type for them.
+MOMENT_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +65,14 @@ def add_tombstones(settings: PipelineSettings, request_id: str, digests: Collect
 
 
 def mark_applied(settings: PipelineSettings, request_ids: Collection[str], run_id: str, now: datetime) -> None:
-    """Report the requests as carried out by a run; those reported before stay as they are."""
+    """Report the requests as carried out by a run and forget whom they were about; others stay as they are."""
     with _store(settings) as store:
         assert store is not None, "there is a request, so there is a store"
         con, requests, _ = store
         con.execute(
             update(requests)
             .where(requests.c.id.in_(sorted(request_ids)), requests.c.status == REQUESTED)
-            .values(status=APPLIED, applied_at=_moment(requests.c.applied_at, now), applied_run_id=run_id)
+            .values(status=APPLIED, one_id=None, applied_at=_moment(requests.c.applied_at, now), applied_run_id=run_id)
         )
 
 
@@ -93,4 +96,5 @@ def _store(settings: PipelineSettings) -> Iterator[tuple[Connection, Table, Tabl
 
 
 def _moment(column: Any, now: datetime) -> datetime | str:
-    return now.astimezone(UTC) if column.type.python_type is datetime else now.isoformat()
+    moment = now.astimezone(UTC)
+    return moment if column.type.python_type is datetime else moment.strftime(MOMENT_FORMAT)

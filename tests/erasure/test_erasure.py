@@ -3,7 +3,7 @@
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,6 @@ class Moment:
     requests: list[tuple[Any, ...]]
     versions: list[str]
     raw: dict[str, list[tuple[Any, ...]]]
-    mentions: dict[str, int] = field(default_factory=dict)
 
 
 def moment(settings: PipelineSettings) -> Moment:
@@ -83,7 +82,7 @@ def _requests(settings: PipelineSettings) -> list[tuple[Any, ...]]:
     if not settings.folders.operational.exists():
         return []
     with sqlite3.connect(settings.folders.operational) as con:
-        rows = con.execute("select id, status, applied_run_id from erasure_request order by id").fetchall()
+        rows = con.execute("select id, one_id, status, applied_run_id from erasure_request").fetchall()
     con.close()
     return rows
 
@@ -145,11 +144,9 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
         before = moment(settings)
         shutil.rmtree(settings.folders.landing / LOST.source / LOST.table / "b1")
         order_erasure(settings, leave_out="wecom_contact")
-        with patch.context() as broken:
-            broken.setattr(steps, "prepare_identity", _fail)
-            with pytest.raises(ZeroDivisionError):
-                run_night(settings, as_of=DAY, clock=clock(DAY))
+        night_failing_in("prepare_identity", settings, patch)
         failed = moment(settings)
+        night_failing_in("mark_applied", settings, patch)
         record = run_night(settings, as_of=DAY, clock=clock(DAY))
         erased = moment(settings)
         synchronise_again(settings)
@@ -158,8 +155,16 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
     shutil.rmtree(root)
 
 
-def _fail(*_: object, **__: object) -> None:
-    _ = 1 / 0
+def night_failing_in(step: str, settings: PipelineSettings, patch: pytest.MonkeyPatch) -> None:
+    """A night that ends where this function of `steps` begins."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise InterruptedError
+
+    with patch.context() as broken:
+        broken.setattr(steps, step, fail)
+        with pytest.raises(InterruptedError):
+            run_night(settings, as_of=DAY, clock=clock(DAY))
 
 
 def synchronise_again(settings: PipelineSettings) -> None:
@@ -199,7 +204,6 @@ def test_an_erased_person_is_no_customer_and_the_others_keep_their_numbers(life:
 
     assert before.keys() - after.keys() == {"canary-saas-patients-name"}
     assert after == {name: before[name] for name in after}
-    assert life.erased.requests == [("r1", "applied", life.record.run_id)]
 
 
 def test_every_older_version_is_gone_as_soon_as_the_new_one_is_served(life: Life) -> None:
@@ -262,11 +266,16 @@ def test_identitys_log_still_replays_to_who_belongs_to_whom(life: Life) -> None:
 def test_a_night_that_fails_after_landing_was_redacted_serves_the_old_version_and_leaves_the_request_open(
     life: Life,
 ) -> None:
-    assert life.failed.requests == [("r1", "requested", None)]
+    assert [request[2:] for request in life.failed.requests] == [("requested", None)]
     assert life.failed.pointer == life.before.pointer
     assert {Path(file).parts[0] for file in life.failed.found} == {"published"}
-    # What had been done was not done once more.
-    assert "erase" not in [step["name"] for step in life.record.steps]
+
+
+def test_a_night_killed_between_publishing_and_reporting_is_made_good_by_the_next_without_building_again(
+    life: Life,
+) -> None:
+    assert (life.record.status, [step["name"] for step in life.record.steps]) == ("unchanged", ["ingest"])
+    assert life.erased.requests == [("r1", None, "applied", life.record.run_id)]
 
 
 def test_a_source_that_delivers_the_person_again_brings_nobody_back(life: Life) -> None:

@@ -153,10 +153,13 @@ def open_orders(settings: PipelineSettings) -> None:
     """The store's tables as the API makes them, empty."""
     with sqlite3.connect(settings.folders.operational) as con:
         con.execute(
-            "create table erasure_request (id text primary key, one_id text, status text, requested_at timestamp,"
-            " applied_at timestamp, applied_run_id text)"
+            "create table erasure_request (id text primary key, one_id text unique, status text not null,"
+            " requested_at text not null, applied_at text, applied_run_id text) strict"
         )
-        con.execute("create table erasure_tombstone (digest text primary key, request_id text, created_at timestamp)")
+        con.execute(
+            "create table erasure_tombstone (digest text primary key,"
+            " request_id text not null references erasure_request (id), created_at text not null) strict"
+        )
     con.close()
 
 
