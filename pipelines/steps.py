@@ -14,7 +14,7 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines.erasure.orders import ErasureOrders, PendingErasure, add_tombstones, mark_applied, read_orders
+from pipelines.erasure.orders import ErasureOrders, ErasureRequest, add_tombstones, mark_applied, read_orders
 from pipelines.identity.resolve import IdentityConfig, NightSummary, resolve_night
 from pipelines.identity.state import last_night
 from pipelines.ingest.contracts import load_contracts
@@ -99,13 +99,13 @@ def check_business_day(settings: PipelineSettings, as_of: date, *, today: date) 
         )
 
 
-def erasures_due(settings: PipelineSettings) -> list[PendingErasure]:
-    """The requests whose customer the working files still hold."""
-    answered = _answered(settings)
-    return [request for request in read_orders(settings).pending if request.request_id not in answered]
+def erasures_due(settings: PipelineSettings) -> list[ErasureRequest]:
+    """The requests whose customer the working files still hold; after a backup was put back, old ones as well."""
+    purged = _purged(settings)
+    return [request for request in read_orders(settings).requests if request.request_id not in purged]
 
 
-def erase(settings: PipelineSettings, as_of: date, requests: list[PendingErasure], *, now: datetime) -> StepReport:
+def erase(settings: PipelineSettings, as_of: date, requests: list[ErasureRequest], *, now: datetime) -> StepReport:
     """Take the requests' customers out of everything below the data directory but the versions that are served.
 
     The working files begin anew; the ingest after this replays landing into them and redacts it on the way. A crash
@@ -118,17 +118,14 @@ def erase(settings: PipelineSettings, as_of: date, requests: list[PendingErasure
             add_tombstones(settings, request_id, digests, now)
         refused = refused_batches(con, landed)
         carry_over(con, requests, landed)
+        # No ingest comes to these before their day.
+        later = waiting(landed, settings.zone, after=as_of)
+        with _redactor(con, settings, read_orders(settings)) as redactor, ParserProcess() as parser:
+            for batch in later:
+                prepare_batch(settings, batch, parser, redactor).remove_staged()
     removed = remove_refused_files(refused, found.texts)
     forget_errors(settings.folders, found.texts)
     swap(settings.folders)
-    later = waiting(landed, settings.zone, after=as_of)
-    with (
-        connect_warehouse(settings) as con,
-        _redactor(con, settings, read_orders(settings)) as redactor,
-        ParserProcess() as parser,
-    ):
-        for batch in later:
-            prepare_batch(settings, batch, parser, redactor).remove_staged()
     facts: dict[str, str | int | float] = {"requests": len(requests), "refused files removed": len(removed)}
     return StepReport(rows=found.identities, facts=facts)
 
@@ -138,11 +135,13 @@ def complete_erasures(settings: PipelineSettings, *, run_id: str, now: datetime)
 
     Only to be called when what is served was built from the working files as they are.
     """
-    answered = _answered(settings)
+    answered = [request for request, is_served in _purged(settings).items() if not is_served]
     if not answered:
         return []
     removed = remove_old_versions(settings, now=now, at_once=True)
     mark_applied(settings, answered, run_id, now)
+    with connect_warehouse(settings) as con:
+        con.execute("update ingest.erasure set is_served = true")
     return removed
 
 
@@ -271,7 +270,7 @@ def publish(settings: PipelineSettings, as_of: date, *, run_id: str, now: dateti
         now=now,
         fingerprint=fingerprint,
         catalog_json=catalog_json(settings),
-        anew=bool(_answered(settings)),
+        anew=not all(_purged(settings).values()),
     )
     removed = complete_erasures(settings, run_id=run_id, now=now) + remove_old_versions(settings, now=now)
     pointer = publication.pointer
@@ -306,13 +305,11 @@ def _redactor(
     return Redactor(settings, orders.tombstones, values)
 
 
-def _answered(settings: PipelineSettings) -> set[str]:
-    """The open requests whose customer the warehouse file does not know any more."""
-    pending = {request.request_id for request in read_orders(settings).pending}
-    if not pending or not settings.folders.warehouse.exists():
-        return set()
+def _purged(settings: PipelineSettings) -> dict[str, bool]:
+    if not settings.folders.warehouse.exists():
+        return {}
     with connect_warehouse(settings) as con:
-        return pending & purged_requests(con)
+        return purged_requests(con)
 
 
 def _ingest_facts(

@@ -22,31 +22,35 @@ MOMENT_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
 @dataclass(frozen=True, slots=True)
-class PendingErasure:
-    """A request that is not carried out yet, and the customer it is about."""
+class ErasureRequest:
+    """A request, and the customer it is about until it is reported as applied."""
 
     request_id: str
-    one_id: str
+    one_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class ErasureOrders:
-    """The digests of every erased identity key, and the requests that no published version answers yet."""
+    """The digests of every erased identity key, and every request: a backup that is put back may need any of them."""
 
     tombstones: frozenset[str] = frozenset()
-    pending: tuple[PendingErasure, ...] = ()
+    requests: tuple[ErasureRequest, ...] = ()
 
 
 def read_orders(settings: PipelineSettings) -> ErasureOrders:
-    """The orders in the store, requests by id; none when there is no store or it has no such tables."""
+    """The orders in the store, requests by id; none when there is no store or it has no such tables.
+
+    Raises sqlalchemy's DBAPIError when a store that is configured does not answer: without tombstones nothing may be
+    ingested.
+    """
     with _store(settings) as store:
         if store is None:
             return ErasureOrders()
         con, requests, tombstones = store
-        waiting = select(requests.c.id, requests.c.one_id).where(requests.c.status == REQUESTED).order_by(requests.c.id)
+        ordered = select(requests.c.id, requests.c.one_id).order_by(requests.c.id)
         return ErasureOrders(
             tombstones=frozenset(con.scalars(select(tombstones.c.digest))),
-            pending=tuple(PendingErasure(str(row.id), row.one_id) for row in con.execute(waiting)),
+            requests=tuple(ErasureRequest(str(row.id), row.one_id) for row in con.execute(ordered)),
         )
 
 
@@ -67,7 +71,8 @@ def add_tombstones(settings: PipelineSettings, request_id: str, digests: Collect
 def mark_applied(settings: PipelineSettings, request_ids: Collection[str], run_id: str, now: datetime) -> None:
     """Report the requests as carried out by a run and forget whom they were about; others stay as they are."""
     with _store(settings) as store:
-        assert store is not None, "there is a request, so there is a store"
+        if store is None:
+            return
         con, requests, _ = store
         con.execute(
             update(requests)

@@ -50,8 +50,8 @@ LEDGER_TABLES = (
         sample varchar
     )
     """,
-    # Requests whose customer this file does not know any more: answered as soon as a version built from it is served.
-    "create table if not exists ingest.erasure (request_id varchar primary key)",
+    # Requests whose customer this file does not know any more, and whether a version built from it was served since.
+    "create table if not exists ingest.erasure (request_id varchar primary key, is_served boolean not null)",
     # Digests of what identified these customers, to recognise them in rows that are refused.
     "create table if not exists ingest.erased_value (digest varchar primary key)",
 )
@@ -111,14 +111,14 @@ def create_ledger(con: DuckDBPyConnection) -> None:
     con.execute("commit")
 
 
-def purged_requests(con: DuckDBPyConnection) -> set[str]:
-    """The erasure requests whose customer is gone from this file."""
+def purged_requests(con: DuckDBPyConnection) -> dict[str, bool]:
+    """The erasure requests whose customer is gone from this file, and whether a version without them was served."""
     there = con.execute(
         "select count(*) from duckdb_tables() where schema_name = 'ingest' and table_name = 'erasure'"
     ).fetchone()
     if there == (0,):
-        return set()
-    return {name for (name,) in con.execute("select request_id from ingest.erasure").fetchall()}
+        return {}
+    return dict(con.execute("select request_id, is_served from ingest.erasure order by all").fetchall())
 
 
 def known_batches(con: DuckDBPyConnection) -> dict[tuple[str, str, str], Known]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from duckdb import DuckDBPyConnection
 
 from pipelines.erasure.digests import offer_digests
-from pipelines.erasure.orders import PendingErasure
+from pipelines.erasure.orders import ErasureRequest
 from pipelines.erasure.redaction import PSEUDONYM_PREFIX, erased_keys, pseudonym, redacted
 from pipelines.identity.erase import copy_state
 from pipelines.identity.state import ensure_tables
@@ -66,9 +66,9 @@ def new_warehouse(settings: PipelineSettings, tombstones: Collection[str]) -> It
         os.close(descriptor)
 
 
-def find_erased(con: DuckDBPyConnection, requests: Sequence[PendingErasure]) -> Found:
+def find_erased(con: DuckDBPyConnection, requests: Sequence[ErasureRequest]) -> Found:
     """Name the erased identities and their texts in temporary tables: `erased_key` (key, pseudonym), `erased_text`."""
-    by_one_id = {request.one_id: request.request_id for request in requests}
+    by_one_id = {request.one_id: request.request_id for request in requests if request.one_id}
     con.execute(
         f"""
         create or replace temp table erased_identity as
@@ -100,9 +100,9 @@ def find_erased(con: DuckDBPyConnection, requests: Sequence[PendingErasure]) -> 
     return Found(_count(con, "select count(*) from erased_key"), new, tuple(text for (text,) in texts))
 
 
-def carry_over(con: DuckDBPyConnection, requests: Sequence[PendingErasure], landed: Sequence[LandedBatch]) -> None:
+def carry_over(con: DuckDBPyConnection, requests: Sequence[ErasureRequest], landed: Sequence[LandedBatch]) -> None:
     """Fill the new file with what landing cannot give back, and note the requests; needs `find_erased`."""
-    copy_state(con, f"{OLD}.identity", [request.one_id for request in requests])
+    copy_state(con, f"{OLD}.identity", [request.one_id for request in requests if request.one_id])
     there = {(*batch.identity, batch.manifest_sha256) for batch in landed if _is_whole(batch)}
     for *identity, sha256 in con.execute(
         f"select source, table_name, batch_id, manifest_sha256 from {OLD}.ingest.batch where status = 'loaded'"
@@ -111,7 +111,7 @@ def carry_over(con: DuckDBPyConnection, requests: Sequence[PendingErasure], land
             _keep_batch(con, *identity)
     con.execute(f"insert into ingest.erasure from {OLD}.ingest.erasure")
     con.execute(
-        "insert or ignore into ingest.erasure select unnest($ids::varchar[])",
+        "insert or ignore into ingest.erasure select unnest($ids::varchar[]), false",
         {"ids": [request.request_id for request in requests]},
     )
     con.execute(f"insert into ingest.erased_value from {OLD}.ingest.erased_value")

@@ -297,6 +297,10 @@ def test_replaying_landing_from_the_beginning_gives_the_same_rows(life: Life, tm
         target.parent.mkdir(exist_ok=True)
         shutil.copytree(source, target) if source.is_dir() else shutil.copyfile(source, target)
 
+    assert steps.erasures_due(life.settings) == []
+    # These working files do not know the request, as those of a backup would not.
+    assert [request.request_id for request in steps.erasures_due(other)] == ["r1"]
+
     steps.ingest(other, NEXT)
 
     with connect_warehouse(other) as con:
