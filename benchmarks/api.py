@@ -2,8 +2,8 @@
 
     python -m benchmarks.api [--seconds 5] [--clients 8] [--engines sqlite postgresql]
 
-The write is what a check-in or a coupon is: the row of the Idempotency-Key, the effect, its audit row and the head of the
-chain, in one transaction that is on the disk when it is answered. One API process; clients run in a process of their own.
+The write is what a check-in or a coupon is: the row of the Idempotency-Key, the effect, its audit row and the head of
+the chain, in one transaction that is on the disk when it is answered. One API process, clients in another process.
 PostgreSQL needs its binaries on this machine; both stores are used as they are in production, nothing is switched off.
 """
 
@@ -38,17 +38,22 @@ from tests.postgres import find_binaries, running_server
 out = Console(width=130)
 
 CLAIM = (
-    "insert into idempotency (caller, operation, key, fingerprint, created_at, expires_at) values ({0}, {0}, {0}, {0}, {0}, {0})"
-    " on conflict (caller, operation, key) do nothing"
+    "insert into idempotency (caller, operation, key, fingerprint, created_at, expires_at)"
+    " values ({0}, {0}, {0}, {0}, {0}, {0}) on conflict (caller, operation, key) do nothing"
 )
+EFFECTS = "create table benchmark_effect (id text primary key, owner text, amount bigint, at text)"
 EFFECT = "insert into benchmark_effect (id, owner, amount, at) values ({0}, {0}, {0}, {0})"
 HEAD = "select seq, hash from audit_head where id = 1"
 AUDIT = (
     "insert into audit_log (seq, at, actor_kind, actor_id, actor_name, action, target_kind, target_id, before, after,"
-    " request_id, address, prev_hash, hash) values ({0}, {0}, {0}, {0}, {0}, {0}, {0}, {0}, {0}, {0}, {0}, {0}, {0}, {0})"
+    " request_id, address, prev_hash, hash)"
+    " values ({0}, {0}, {0}, {0}, {0}, {0}, {0}, {0}, {0}, {0}, {0}, {0}, {0}, {0})"
 )
 MOVE = "update audit_head set seq = {0}, hash = {0} where id = 1"
-ANSWER = "update idempotency set status = {0}, headers = {0}, body = {0} where caller = {0} and operation = {0} and key = {0}"
+ANSWER = (
+    "update idempotency set status = {0}, headers = {0}, body = {0}"
+    " where caller = {0} and operation = {0} and key = {0}"
+)
 
 
 @dataclass(frozen=True)

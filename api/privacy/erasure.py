@@ -121,8 +121,6 @@ def _drop_account(connection: Connection, app_id: str, openid: str) -> None:
 def _drop_exports(connection: Connection, now: datetime) -> list[Path]:
     """Every export that can still be fetched may hold the person; whoever needs one exports again."""
     live = export_file.c.deleted_at.is_(None)
-    files = [Path(path) for (path,) in connection.execute(select(export_file.c.path).where(live))]
+    files = [Path(str(path)) for (path,) in connection.execute(select(export_file.c.path).where(live))]
     connection.execute(update(export_file).where(live).values(deleted_at=now))
     return files
-
-

@@ -1,24 +1,19 @@
 """What the operational store orders: whose data must be erased, and who must not come back. Read and reported here.
 
-Taking the orders and hiding the customer at once belong to the API, which owns the tables; carrying them out belongs to
-the steps of the night. The tables are read as they are, so a store that has none of them orders nothing.
+Taking the orders and hiding the customer at once belong to the API; carrying them out to the steps of the night.
 """
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
 
-from sqlalchemy import Connection, MetaData, NullPool, Table, create_engine, insert, inspect, select, update
+from sqlalchemy import Connection, insert, select, update
 
+from api.storage.database import Database
+from api.storage.schema import current_revision
+from api.storage.tables.customers import erasure_request, erasure_tombstone
 from pipelines.settings import PipelineSettings
-
-REQUESTS, TOMBSTONES = "erasure_request", "erasure_tombstone"
-REQUESTED, APPLIED = "requested", "applied"
-LOCK_WAIT_SECONDS = 30
-# How the store spells moments where it has no type for them.
-MOMENT_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,68 +33,57 @@ class ErasureOrders:
 
 
 def read_orders(settings: PipelineSettings) -> ErasureOrders:
-    """The orders in the store, requests by id; none when there is no store or it has no such tables.
+    """The orders in the store, requests by id; none when there is no store yet.
 
-    Raises sqlalchemy's DBAPIError when a store that is configured does not answer: without tombstones nothing may be
+    Raises SQLAlchemy's DBAPIError when a store that is configured does not answer: without tombstones nothing may be
     ingested.
     """
     with _store(settings) as store:
         if store is None:
             return ErasureOrders()
-        con, requests, tombstones = store
-        ordered = select(requests.c.id, requests.c.one_id).order_by(requests.c.id)
-        return ErasureOrders(
-            tombstones=frozenset(con.scalars(select(tombstones.c.digest))),
-            requests=tuple(ErasureRequest(str(row.id), row.one_id) for row in con.execute(ordered)),
-        )
+        with store.read() as con:
+            ordered = select(erasure_request.c.id, erasure_request.c.one_id).order_by(erasure_request.c.id)
+            return ErasureOrders(
+                tombstones=frozenset(con.scalars(select(erasure_tombstone.c.digest))),
+                requests=tuple(ErasureRequest(row.id, row.one_id) for row in con.execute(ordered)),
+            )
 
 
 def add_tombstones(settings: PipelineSettings, request_id: str, digests: Collection[str], now: datetime) -> None:
     """Order that these identities, found to be the same customer's, must not come back either."""
+
+    def work(con: Connection) -> None:
+        known: set[str] = set(con.scalars(select(erasure_tombstone.c.digest)))
+        stamp = {"request_id": request_id, "created_at": now}
+        rows = [{"digest": digest, **stamp} for digest in sorted(set(digests) - known)]
+        if rows:
+            con.execute(insert(erasure_tombstone), rows)
+
     with _store(settings) as store:
         assert store is not None, "there is a request, so there is a store"
-        con, _, tombstones = store
-        known: set[str] = set(con.scalars(select(tombstones.c.digest)))
-        rows = [
-            {"digest": digest, "request_id": request_id, "created_at": _moment(tombstones.c.created_at, now)}
-            for digest in sorted(set(digests) - known)
-        ]
-        if rows:
-            con.execute(insert(tombstones), rows)
+        store.write(work)
 
 
 def mark_applied(settings: PipelineSettings, request_ids: Collection[str], run_id: str, now: datetime) -> None:
     """Report the requests as carried out by a run and forget whom they were about; others stay as they are."""
+    due = erasure_request.c.id.in_(sorted(request_ids)) & (erasure_request.c.status == "requested")
+    applied = {"status": "applied", "one_id": None, "applied_at": now, "applied_run_id": run_id}
+
+    def work(con: Connection) -> int:
+        return con.execute(update(erasure_request).where(due).values(applied)).rowcount
+
     with _store(settings) as store:
-        if store is None:
-            return
-        con, requests, _ = store
-        con.execute(
-            update(requests)
-            .where(requests.c.id.in_(sorted(request_ids)), requests.c.status == REQUESTED)
-            .values(status=APPLIED, one_id=None, applied_at=_moment(requests.c.applied_at, now), applied_run_id=run_id)
-        )
+        if store is not None and store.write(work):
+            store.scrub()
 
 
 @contextmanager
-def _store(settings: PipelineSettings) -> Iterator[tuple[Connection, Table, Table] | None]:
-    """A transaction in the store and its two tables."""
-    file = settings.folders.operational
-    if settings.database_url is None and not file.exists():
+def _store(settings: PipelineSettings) -> Iterator[Database | None]:
+    if settings.database_url is None and not settings.folders.operational.exists():
         yield None
         return
-    url = settings.database_url.get_secret_value() if settings.database_url else f"sqlite:///{file.resolve()}"
-    waiting = {"timeout": LOCK_WAIT_SECONDS} if url.startswith("sqlite") else {}
-    engine = create_engine(url, poolclass=NullPool, connect_args=waiting)
-    with engine.begin() as con:
-        there = inspect(con)
-        if not (there.has_table(REQUESTS) and there.has_table(TOMBSTONES)):
-            yield None
-            return
-        tables = MetaData()
-        yield con, Table(REQUESTS, tables, autoload_with=con), Table(TOMBSTONES, tables, autoload_with=con)
-
-
-def _moment(column: Any, now: datetime) -> datetime | str:
-    moment = now.astimezone(UTC)
-    return moment if column.type.python_type is datetime else moment.strftime(MOMENT_FORMAT)
+    store = Database(settings)
+    try:
+        yield store if current_revision(store) else None
+    finally:
+        store.close()

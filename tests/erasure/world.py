@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -13,7 +12,12 @@ from zoneinfo import ZoneInfo
 import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from sqlalchemy import Connection, insert
 
+from api.storage.database import Database
+from api.storage.schema import upgrade
+from api.storage.tables.access import patient_account, patient_link
+from api.storage.tables.outbox import outbox
 from pipelines.ingest.contracts import Column, Contract, load_contracts
 from pipelines.ingest.manifest import Encoding, FileFormat, Manifest, Window
 from pipelines.settings import PipelineSettings
@@ -149,18 +153,29 @@ def texts_of(person: Someone, contracts: Iterable[Contract]) -> tuple[set[str], 
     return gone - kept, kept
 
 
-def open_orders(settings: PipelineSettings) -> None:
-    """The store's tables as the API makes them, empty."""
-    with sqlite3.connect(settings.folders.operational) as con:
+def open_store(settings: PipelineSettings, one_id: str) -> None:
+    """The operational store as the API makes it, holding what it may know of the canary, who is this customer."""
+    store = Database(settings)
+    upgrade(store)
+    at = datetime(2026, 11, 20, tzinfo=ZONE)
+    account = {"id": "a1", "app_id": "wx-app", "openid": "canary-openid", "unionid": "canary-unionid"}
+
+    def work(con: Connection) -> None:
+        con.execute(insert(patient_account).values(**account, created_at=at, last_login_at=at))
         con.execute(
-            "create table erasure_request (id text primary key, one_id text unique, status text not null,"
-            " requested_at text not null, applied_at text, applied_run_id text) strict"
+            insert(patient_link).values(
+                id="l1", account_id="a1", patient_id="canary-patient", relation="本人", origin="source", linked_at=at
+            )
         )
         con.execute(
-            "create table erasure_tombstone (digest text primary key,"
-            " request_id text not null references erasure_request (id), created_at text not null) strict"
-        )
-    con.close()
+            insert(outbox).values(
+                id="o1", kind="review.invitation", delivery="at_most_once", dedupe_key="v1", subject=one_id, attempts=0,
+                payload={"name": "canary-saas-patients-name"}, status="waiting", due_at=at, created_at=at,
+            )
+        )  # fmt: skip
+
+    store.write(work)
+    store.close()
 
 
 def _of_the_house(contract: Contract, at: datetime) -> dict[str, Any]:
