@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from fastapi import Header, Request, Response
 from fastapi.encoders import jsonable_encoder
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from api.caller import Caller
@@ -90,17 +90,17 @@ class Effects:
         return Response(stored["body"], status_code=stored["status"], headers=headers, media_type=media_type)
 
     def _in_transaction(self, connection: Connection, work: Callable[[Connection], Reply]) -> dict[str, Any]:
+        place = {"at_caller": self.caller.key, "at_operation": self.operation, "at_key": self.key}
         if not self._claim(connection):
-            return self._stored(connection)
+            return self._stored(connection, place)
         reply = work(connection)
         body = None if reply.body is None else _json(reply.body)
         answer = {"status": reply.status, "headers": dict(reply.headers), "body": body}
-        connection.execute(update(idempotency).where(*self._place()).values(**answer, target=reply.target))
+        connection.execute(_ANSWER, {**place, **answer, "target": reply.target})
         return {**answer, "replayed": False}
 
     def _claim(self, connection: Connection) -> bool:
         """Put our row down first: whoever comes with the same key waits here until we have committed."""
-        dialect = sqlite if self.database.kind == "sqlite" else postgresql
         row = {
             "caller": self.caller.key,
             "operation": self.operation,
@@ -109,28 +109,40 @@ class Effects:
             "created_at": self.now,
             "expires_at": self.now + KEEP,
         }
-        claim = dialect.insert(idempotency).values(row)
-        # A key that has expired is free again, whether or not the sweeper has been there.
-        claim = claim.on_conflict_do_update(
-            index_elements=["caller", "operation", "key"],
-            set_={**row, "status": None, "headers": None, "body": None, "target": None},
-            where=idempotency.c.expires_at <= self.now,
-        )
-        return connection.execute(claim).rowcount == 1
+        return connection.execute(_CLAIM[self.database.kind], row).first() is not None
 
-    def _stored(self, connection: Connection) -> dict[str, Any]:
-        row = connection.execute(select(idempotency).where(*self._place())).mappings().one()
+    def _stored(self, connection: Connection, place: Mapping[str, str]) -> dict[str, Any]:
+        row = connection.execute(_STORED, place).mappings().one()
         if row["fingerprint"] != self.fingerprint:
             raise InvalidError(REUSED_KEY)
         return {"status": row["status"], "headers": row["headers"], "body": row["body"], "replayed": True}
 
-    def _place(self) -> tuple[Any, ...]:
-        columns = idempotency.c
-        return (
-            columns.caller == self.caller.key,
-            columns.operation == self.operation,
-            columns.key == self.key,
-        )
+
+def _claim_of(dialect: Any) -> Any:
+    """A key that has expired is free again, whether or not the sweeper has been there."""
+    row = dialect.insert(idempotency)
+    renewed = {name: row.excluded[name] for name in ("fingerprint", "created_at", "expires_at")}
+    emptied: dict[str, Any] = dict.fromkeys(("status", "headers", "body", "target"), null())
+    return row.on_conflict_do_update(
+        index_elements=["caller", "operation", "key"],
+        set_={**renewed, **emptied},
+        where=idempotency.c.expires_at <= row.excluded.created_at,
+    ).returning(idempotency.c.key)
+
+
+# Built once: building a statement costs more than running it.
+_CLAIM = {"sqlite": _claim_of(sqlite), "postgresql": _claim_of(postgresql)}
+_PLACE = (
+    idempotency.c.caller == bindparam("at_caller"),
+    idempotency.c.operation == bindparam("at_operation"),
+    idempotency.c.key == bindparam("at_key"),
+)
+_STORED = select(idempotency).where(*_PLACE)
+_ANSWER = (
+    update(idempotency)
+    .where(*_PLACE)
+    .values({name: bindparam(name) for name in ("status", "headers", "body", "target")})
+)
 
 
 def effects_of(

@@ -4,6 +4,7 @@ import dagster as dg
 
 from pipelines.defs.audit import published_version_is_whole
 from pipelines.defs.automation import nightly_job, nightly_schedule, report_failed_run
+from pipelines.defs.erasure import erasures
 from pipelines.defs.identity import identity_assets
 from pipelines.defs.ingest import ingest_assets
 from pipelines.defs.publish import published_marts
@@ -11,7 +12,7 @@ from pipelines.defs.resources import Platform, dbt_resource
 from pipelines.defs.transform import identity_inputs, marts_and_checks
 
 defs = dg.Definitions(
-    assets=[*ingest_assets, identity_inputs, identity_assets, marts_and_checks, published_marts],
+    assets=[erasures, *ingest_assets, identity_inputs, identity_assets, marts_and_checks, published_marts],
     asset_checks=[published_version_is_whole],
     jobs=[nightly_job],
     schedules=[nightly_schedule],

@@ -25,7 +25,7 @@ from pipelines.warehouse.lock import writer_lock
 from pipelines.warehouse.publish import Publication, current_pointer
 from segment_engine.runtime.folders import DataFolders
 
-STEP_NAMES = ("ingest", "prepare identity", "identity", "marts and checks", "publish")
+STEP_NAMES = ("erase", "ingest", "prepare identity", "identity", "marts and checks", "publish")
 Status = Literal["running", "succeeded", "unchanged", "failed"]
 
 
@@ -172,10 +172,16 @@ def _run_steps(
             dbt.parse_ahead()
         progress.step_moved("ingest", _say(batch))
 
+    due = steps.erasures_due(settings)
+    if due:
+        moment = clock.now().astimezone(settings.zone)
+        step("erase", lambda: steps.erase(settings, as_of, due, now=moment))
     step("ingest", lambda: steps.ingest(settings, as_of, on_batch=batch_done))
     fingerprint = steps.input_fingerprint(settings, as_of)
     served = current_pointer(settings.folders)
     if served and served.fingerprint == fingerprint and not force:
+        # Of a night that was killed between publishing and this.
+        steps.complete_erasures(settings, run_id=record.run_id, now=clock.now().astimezone(settings.zone))
         record.status, record.version = "unchanged", served.version
         return
     dbt.parse_ahead()

@@ -83,12 +83,15 @@ def show_status(
             "newest day 最新业务日",
             "loaded 已入库",
             "rejected 已隔离",
+            "erased 已删除",
             title="Sources",
             title_justify="left",
         )
         for source in status.sources:
             loaded, rejected = f"{source['loaded_rows']:,}", f"{source['rejected_rows']:,}"
-            _add_row(table, source["source"], source["newest_day"], loaded, rejected)
+            # A snapshot of a release before erasures does not say.
+            erased = f"{source.get('erased_rows', 0):,}"
+            _add_row(table, source["source"], source["newest_day"], loaded, rejected, erased)
         console.print(table)
     _show_refused(console, status)
     _show_rejections(console, status, settings, all_rows=all_rows)

@@ -7,13 +7,14 @@ The order of the steps, progress and run records live in `pipelines.nightly`; wi
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 
 import duckdb
 
+from pipelines.erasure.orders import ErasureOrders, ErasureRequest, add_tombstones, mark_applied, read_orders
 from pipelines.identity.resolve import IdentityConfig, NightSummary, resolve_night
 from pipelines.identity.state import last_night
 from pipelines.ingest.contracts import load_contracts
@@ -23,9 +24,15 @@ from pipelines.warehouse.catalog import catalog_json
 from pipelines.warehouse.connection import connect_warehouse, ensure_ingest_schema
 from pipelines.warehouse.dbt import BUILD_AFTER_IDENTITY, BUILD_BEFORE_IDENTITY, DbtSession, NodeResult, project_digest
 from pipelines.warehouse.landing import LandedBatch, discover, unsealed, waiting
+from pipelines.warehouse.ledger import purged_requests
 from pipelines.warehouse.ledger_snapshot import write_snapshot
 from pipelines.warehouse.load import BatchResult, ingest_all
+from pipelines.warehouse.parser import ParserProcess
+from pipelines.warehouse.prepare import prepare_batch
 from pipelines.warehouse.publish import Publication, publish_marts, remove_old_versions
+from pipelines.warehouse.purge import carry_over, find_erased, new_warehouse, refused_batches, swap
+from pipelines.warehouse.redact import Redactor
+from pipelines.warehouse.remnants import forget_errors, remove_refused_files
 
 CODE_DIR = Path(__file__).resolve().parent
 UNREACHED = {
@@ -92,6 +99,52 @@ def check_business_day(settings: PipelineSettings, as_of: date, *, today: date) 
         )
 
 
+def erasures_due(settings: PipelineSettings) -> list[ErasureRequest]:
+    """The requests whose customer the working files still hold; after a backup was put back, old ones as well."""
+    purged = _purged(settings)
+    return [request for request in read_orders(settings).requests if request.request_id not in purged]
+
+
+def erase(settings: PipelineSettings, as_of: date, requests: list[ErasureRequest], *, now: datetime) -> StepReport:
+    """Take the requests' customers out of everything below the data directory but the versions that are served.
+
+    The working files begin anew; the ingest after this replays landing into them and redacts it on the way. A crash
+    leaves the requests due, and the next night begins again. Needs the writer lock.
+    """
+    landed = discover(settings.folders)
+    with new_warehouse(settings, read_orders(settings).tombstones) as con:
+        found = find_erased(con, requests)
+        for request_id, digests in found.new_digests.items():
+            add_tombstones(settings, request_id, digests, now)
+        refused = refused_batches(con, landed)
+        carry_over(con, requests, landed)
+        # No ingest comes to these before their day.
+        later = waiting(landed, settings.zone, after=as_of)
+        with _redactor(con, settings, read_orders(settings)) as redactor, ParserProcess() as parser:
+            for batch in later:
+                prepare_batch(settings, batch, parser, redactor).remove_staged()
+    removed = remove_refused_files(refused, found.texts)
+    forget_errors(settings.folders, found.texts)
+    swap(settings.folders)
+    facts: dict[str, str | int | float] = {"requests": len(requests), "refused files removed": len(removed)}
+    return StepReport(rows=found.identities, facts=facts)
+
+
+def complete_erasures(settings: PipelineSettings, *, run_id: str, now: datetime) -> list[str]:
+    """Report the requests that the served version answers, once every older version is gone; the files removed.
+
+    Only to be called when what is served was built from the working files as they are.
+    """
+    answered = [request for request, is_served in _purged(settings).items() if not is_served]
+    if not answered:
+        return []
+    removed = remove_old_versions(settings, now=now, at_once=True)
+    mark_applied(settings, answered, run_id, now)
+    with connect_warehouse(settings) as con:
+        con.execute("update ingest.erasure set is_served = true")
+    return removed
+
+
 def ingest(
     settings: PipelineSettings,
     as_of: date,
@@ -104,9 +157,11 @@ def ingest(
     found = [batch for batch in discover(settings.folders) if wanted is None or batch.source in wanted]
     early = waiting(found, settings.zone, after=as_of)
     batches = [batch for batch in found if batch not in early]
+    orders = read_orders(settings)
     with connect_warehouse(settings) as con:
         ensure_ingest_schema(con, settings.folders)
-        results = ingest_all(con, settings, batches, on_progress=on_batch)
+        with _redactor(con, settings, orders) as redactor:
+            results = ingest_all(con, settings, batches, redactor=redactor, on_progress=on_batch)
         write_snapshot(con, settings.folders, as_of)
     return StepReport(rows=sum(result.loaded for result in results), facts=_ingest_facts(settings, results, early))
 
@@ -215,8 +270,9 @@ def publish(settings: PipelineSettings, as_of: date, *, run_id: str, now: dateti
         now=now,
         fingerprint=fingerprint,
         catalog_json=catalog_json(settings),
+        anew=not all(_purged(settings).values()),
     )
-    removed = remove_old_versions(settings, now=now)
+    removed = complete_erasures(settings, run_id=run_id, now=now) + remove_old_versions(settings, now=now)
     pointer = publication.pointer
     facts: dict[str, str | int | float] = {"version": pointer.version, "status": publication.status}
     if removed:
@@ -225,7 +281,7 @@ def publish(settings: PipelineSettings, as_of: date, *, run_id: str, now: dateti
 
 
 def input_fingerprint(settings: PipelineSettings, as_of: date) -> str:
-    """A hash of everything a published version is computed from: business day, zone, loaded batches, code and models.
+    """A hash of everything a published version is computed from: day, zone, batches, erased customers, code, models.
 
     Two nights with equal fingerprints publish equal content.
     """
@@ -234,8 +290,26 @@ def input_fingerprint(settings: PipelineSettings, as_of: date) -> str:
         rows = con.execute(
             "select source, table_name, batch_id, manifest_sha256, status from ingest.batch order by all"
         ).fetchall()
-    digest.update(repr(rows).encode())
+        purged = purged_requests(con)
+    digest.update(repr((rows, sorted(purged))).encode())
     return digest.hexdigest()
+
+
+def _redactor(
+    con: duckdb.DuckDBPyConnection, settings: PipelineSettings, orders: ErasureOrders
+) -> AbstractContextManager[Redactor | None]:
+    """Who recognises the erased in what arrives; nobody where nobody was erased."""
+    if not orders.tombstones:
+        return nullcontext()
+    values = [digest for (digest,) in con.execute("from ingest.erased_value").fetchall()]
+    return Redactor(settings, orders.tombstones, values)
+
+
+def _purged(settings: PipelineSettings) -> dict[str, bool]:
+    if not settings.folders.warehouse.exists():
+        return {}
+    with connect_warehouse(settings) as con:
+        return purged_requests(con)
 
 
 def _ingest_facts(
@@ -248,6 +322,9 @@ def _ingest_facts(
         "batches refused": statuses["refused"],
         "rows rejected": sum(result.rejected for result in results),
     }
+    erased = sum(result.erased for result in results if result.status == "loaded")
+    if erased:
+        facts["rows erased"] = erased
     open_folders = unsealed(settings.folders)
     if open_folders:
         facts["folders without manifest"] = len(open_folders)

@@ -7,7 +7,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from api.access.actors import Actor, Grant, Level, ScopeChannel
 from api.storage.tables.access import actor, actor_role, api_key, role
@@ -74,6 +74,7 @@ _KEY_WITH_GRANTS = (
     .join_from(api_key, actor, api_key.c.actor_id == actor.c.id)
     .outerjoin(actor_role, actor_role.c.actor_id == actor.c.id)
     .outerjoin(role, role.c.id == actor_role.c.role_id)
+    .where(api_key.c.id == bindparam("key_id"))
 )
 
 
@@ -83,7 +84,7 @@ def key_owner(connection: Connection, text: str, *, now: datetime) -> Actor | No
     if match is None:
         return None
     key_id, secret = match.groups()
-    rows = connection.execute(_KEY_WITH_GRANTS.where(api_key.c.id == key_id)).all()
+    rows = connection.execute(_KEY_WITH_GRANTS, {"key_id": key_id}).all()
     if not rows or not hmac.compare_digest(rows[0].secret_hash, secret_hash(secret)):
         return None
     first = rows[0]

@@ -4,14 +4,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from api.audit.chain import row_hash
 from api.caller import Caller
 from api.storage.tables.audit import audit_head, audit_log
 
 _HEAD = select(audit_head.c.seq, audit_head.c.hash).where(audit_head.c.id == 1).with_for_update()
-_MOVE = update(audit_head).where(audit_head.c.id == 1)
+# Built once: building a statement costs more than running it.
+_INSERT = insert(audit_log)
+_MOVE = update(audit_head).where(audit_head.c.id == 1).values(seq=bindparam("new_seq"), hash=bindparam("new_hash"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,6 @@ def append(connection: Connection, caller: Caller, entry: Entry, *, now: datetim
         "prev_hash": head.hash,
     }
     row["hash"] = row_hash(row)
-    connection.execute(insert(audit_log).values(row))
-    connection.execute(_MOVE.values(seq=row["seq"], hash=row["hash"]))
+    connection.execute(_INSERT, row)
+    connection.execute(_MOVE, {"new_seq": row["seq"], "new_hash": row["hash"]})
     return int(row["seq"])

@@ -39,9 +39,10 @@ def verify(connection: Connection) -> Verdict:
         if reason:
             return Verdict(expected - 1, prev_hash, row["seq"], reason)
         expected, prev_hash = expected + 1, row["hash"]
-    seq, head = connection.execute(select(audit_head.c.seq, audit_head.c.hash)).one().tuple()
-    if int(seq) >= expected:
+    last = connection.execute(select(audit_head.c.seq, audit_head.c.hash)).one()
+    seq, head = int(last.seq), str(last.hash)
+    if seq >= expected:
         return Verdict(expected - 1, prev_hash, expected, "row is missing at the end / 末尾记录缺失")
     if (seq, head) != (expected - 1, prev_hash):
-        return Verdict(expected - 1, prev_hash, int(seq) + 1, "is not what the head of the chain says / 与链首不符")
+        return Verdict(expected - 1, prev_hash, seq + 1, "is not what the head of the chain says / 与链首不符")
     return Verdict(expected - 1, prev_hash)

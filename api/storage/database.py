@@ -115,6 +115,23 @@ class Database:
         if wrong:
             raise StoreUnusableError(f"the operational store ignores its settings / 业务库设置未生效: {wrong}")
 
+    def scrub(self) -> None:
+        """Take deleted rows out of the files too: SQLite's log is emptied and the file rewritten, PostgreSQL vacuums.
+
+        What a PostgreSQL keeps in its write-ahead log and in backups goes with their own retention.
+        """
+        emptied = ["pragma wal_checkpoint(truncate)"] if self.kind == "sqlite" else []
+        with self._turn(), self._engine.connect() as connection:
+            driver = connection.connection.dbapi_connection
+            assert driver is not None, "a connection that was just taken is open"
+            if self.kind == "postgresql":
+                driver.autocommit = True
+            cursor = driver.cursor()
+            for statement in (*emptied, "vacuum", *emptied):
+                cursor.execute(statement)
+            cursor.close()
+            connection.invalidate()  # not back into the pool: it is set up differently now
+
     def close(self) -> None:
         self._engine.dispose()
         if self._queue is not None:

@@ -19,3 +19,22 @@
 {% macro lead_key(lead_id) -%}
     'lead:leads:' || {{ lead_id }}
 {%- endmacro %}
+
+
+{# Whether a key is what is left of an erased person's: the id in it is a pseudonym (decision 0006). #}
+{% macro is_erased_key(key) -%}
+    contains({{ key }}, ':erased-')
+{%- endmacro %}
+
+
+{# Identity's log without what it keeps of erased persons: their records' events, and those of their ids. #}
+{% macro living_identity_events() -%}
+    (
+        select events.*
+        from {{ source('identity', 'event') }} as events
+        anti join (
+            select one_id from {{ source('identity', 'registry') }} where status = 'erased'
+        ) as erased on events.key is null and events.from_id = erased.one_id
+        where events.key is null or not {{ is_erased_key('events.key') }}
+    )
+{%- endmacro %}

@@ -1,7 +1,8 @@
 """Writes the staging models, their YAML and the raw sources from the contracts.
 
-One view per contract, the contract's column names, deleted rows left out, nothing else. What a column means for the
-business belongs to the intermediate and mart models. `python dbt_project/scripts/generate_staging.py` rewrites the
+One view per contract, the contract's column names, deleted rows and those of erased persons left out, nothing else.
+What a column means for the business belongs to the intermediate and mart models.
+`python dbt_project/scripts/generate_staging.py` rewrites the
 files; `tests/dbt/test_staging_drift.py` fails when they differ from the contracts.
 """
 
@@ -61,8 +62,12 @@ def _model_name(table: dict[str, Any]) -> str:
 def _model_sql(table: dict[str, Any]) -> str:
     columns = ",\n".join(f"    {column}" for column in [*table["columns"], "_batch_id"])
     relation = f"{{{{ source('raw', '{table['source']}__{table['table']}') }}}}"
-    kept = "\nwhere is_deleted is distinct from true" if "is_deleted" in table["columns"] else ""
-    return f"-- {NOTICE}\nselect\n{columns}\nfrom {relation}{kept}\n"
+    kept = ["is_deleted is distinct from true"] if "is_deleted" in table["columns"] else []
+    if table["erasure"] == "restrict":
+        # What the law makes clinics keep of an erased patient is stored, and read by nobody.
+        kept += [f"not starts_with({name}, 'erased-')" for [(_, [name])] in map(dict.items, table["subjects"])]
+    where = f"\nwhere {' and '.join(kept)}" if kept else ""
+    return f"-- {NOTICE}\nselect\n{columns}\nfrom {relation}{where}\n"
 
 
 def _models_yaml(tables: list[dict[str, Any]]) -> str:

@@ -1,4 +1,4 @@
--- Night by night the published log has as many events as identity's own.
+-- Night by night the published log has as many events as identity's own, erased persons' left out.
 with
 published as (
     select
@@ -11,7 +11,7 @@ kept as (
     select
         night,
         count(*) as events
-    from {{ source('identity', 'event') }}
+    from {{ living_identity_events() }}
     group by night
 )
 select

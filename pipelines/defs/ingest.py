@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from pipelines import steps
+from pipelines.defs.erasure import ERASED
 from pipelines.defs.partitions import BUSINESS_DAYS, SINGLE_RUN
 from pipelines.defs.resources import OWNERS, POOL, Platform, business_day
 from pipelines.ingest.contracts import Contract, load_contracts, raw_table_name
@@ -21,6 +22,7 @@ def _ingest_asset(source: str, contracts: list[Contract]) -> dg.AssetsDefinition
     specs = [
         dg.AssetSpec(
             raw_key(contract),
+            deps=[ERASED],
             description=contract.grain,
             group_name=f"ingest_{source}",
             owners=OWNERS,
@@ -54,6 +56,7 @@ def _ingest_asset(source: str, contracts: list[Contract]) -> dg.AssetsDefinition
                 metadata={
                     "dagster/row_count": sum(result.loaded for result in results),
                     "rows_quarantined": sum(result.rejected for result in results),
+                    "rows_erased": sum(result.erased for result in results),
                     "batches_loaded": sum(result.status == "loaded" for result in results),
                     "batches_refused": sum(result.status == "refused" for result in results),
                     "refusals": dg.MetadataValue.json(

@@ -18,7 +18,7 @@ from pipelines.identity.keys import masked_sql
 from pipelines.identity.limits import Conflict
 from pipelines.identity.model import MERGE, Ints
 from pipelines.identity.reasons import MERGED, Reasons
-from pipelines.identity.state import State
+from pipelines.identity.state import State, settled_events
 from pipelines.identity.value_states import Links
 
 _ROW_GROUP = 122_880
@@ -85,20 +85,22 @@ def write_registry(con: duckdb.DuckDBPyConnection, before: State) -> None:
 
 def write_events(con: duckdb.DuckDBPyConnection, before: State) -> None:
     """Log the night: LINKED in order of rec, then everything else by kind; needs `night_cause`."""
+    numbered = {"night": before.night, "settled": settled_events(con, before)}
     con.execute(
         f"""
         insert into {before.now("event")}
         select
-            $night, linked, 'LINKED', key, null, one_id, reason_value_type, reason_value_masked, reason_via_key, null
+            $night, $settled + linked, 'LINKED', key, null, one_id, reason_value_type, reason_value_masked,
+            reason_via_key, null
         from night_assignment
         where old < 0
         """,
-        {"night": before.night},
+        numbered,
     )
     others = _OTHER_EVENTS.format(
         event=before.now("event"), registry=before.before("registry"), assignment=before.before("assignment")
     )
-    con.execute(others, {"night": before.night})
+    con.execute(others, numbered)
 
 
 def write_states(con: duckdb.DuckDBPyConnection, before: State) -> None:
@@ -298,7 +300,7 @@ _OTHER_EVENTS = """
     )
     select
         $night,
-        (select count(*) from night_assignment where old < 0) + row_number() over (order by place, detail),
+        $settled + (select count(*) from night_assignment where old < 0) + row_number() over (order by place, detail),
         event, key, from_id, to_id, value_type, value_masked, via_key, override_id
     from told
     order by place, detail

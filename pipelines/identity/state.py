@@ -1,9 +1,10 @@
 """The tables one night leaves for the next, and the way back to the state before a night.
 
 Public: assignment, registry, event, value_state, conflict (docs/architecture.md). Private: `link` (accepted links as
-hashes: enough to tell a new link from an old one, and no phone in it), `override_seen` (operator rows in force), and
-`night` (one row per night). Every table but `event` and `night` has a twin `<table>_before`, the state before the last
-night that replaced anything; running that night again starts there.
+hashes: enough to tell a new link from an old one, and no phone in it), `override_seen` (operator rows in force),
+`night` (one row per night), `settled` (up to which event a night is not taken back when run again). All but `event`,
+`night` and `settled` have a twin `<table>_before`, the state before the last night that replaced anything; running that
+night again starts there.
 """
 
 import json
@@ -51,6 +52,7 @@ _LOGS: Final[dict[str, str]] = {
     "night": """
         night date not null, fingerprint varchar not null, replaced boolean not null, summary varchar not null
     """,
+    "settled": "night date not null, seq integer not null",
 }
 
 
@@ -121,7 +123,19 @@ def replace_tables(con: duckdb.DuckDBPyConnection, state: State) -> None:
             con.execute(f"drop table {state.schema}.{table}_before")
             con.execute(f"alter table {state.now(table)} rename to {table}_before")
         con.execute(f"create table {state.now(table)} ({columns})")
-    con.execute(f"delete from {state.now('event')} where night = $night", {"night": state.night})
+    con.execute(
+        f"delete from {state.now('event')} where night = $night and seq > $settled",
+        {"night": state.night, "settled": settled_events(con, state)},
+    )
+
+
+def settled_events(con: duckdb.DuckDBPyConnection, state: State) -> int:
+    """How many events of the night stay when it runs again; 0 unless persons were erased since it ran."""
+    row = con.execute(
+        f"select coalesce(max(seq), 0) from {state.now('settled')} where night = $night", {"night": state.night}
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def tables_to_read(state: State) -> State:

@@ -6,12 +6,15 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any
 
-CONTRACT_KEYS = {"source", "table", "schema_version", "grain", "key", "version", "time", "late_arrival", "columns"}
-NEEDED_KEYS = {"source", "table", "schema_version", "grain", "key", "columns"}
-COLUMN_KEYS = {"type", "required", "allowed", "unit", "min", "max", "zh", "pii"}
+NEEDED_KEYS = {"source", "table", "schema_version", "grain", "key", "erasure", "columns"}
+CONTRACT_KEYS = NEEDED_KEYS | {"version", "time", "late_arrival", "subjects", "references"}
+COLUMN_KEYS = {"type", "required", "allowed", "unit", "min", "max", "zh", "pii", "identifies"}
 TYPES = {"text", "option", "options", "integer", "money", "boolean", "date", "datetime"}
 UNITS = {"fen", "yuan"}
 PII_KINDS = {"name", "phone", "id_number", "free_text"}
+ERASURES = {"erase", "restrict", "none"}
+# How many columns make the rest of an identity's key, by kind.
+KEY_COLUMNS = {"patient": 1, "lead": 1, "official_account_fan": 2, "wecom_contact": 2, "mini_program_user": 2}
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -43,6 +46,11 @@ def _shape_faults(document: Mapping[str, Any]) -> Iterator[str]:
         yield "key must be a list of columns"
     if ("version" in document) == ("time" in document):
         yield "exactly one of version and time must be given"
+    if document.get("erasure", "none") not in ERASURES:
+        yield f"erasure must be one of {', '.join(sorted(ERASURES))}"
+    for key in ("subjects", "references"):
+        if not _lists_persons(document.get(key, [])):
+            yield f"{key} must be a list of entries like {{patient: [patient_id]}}"
 
 
 def _column_faults(name: Any, rules: Any) -> Iterator[str]:
@@ -61,6 +69,8 @@ def _column_faults(name: Any, rules: Any) -> Iterator[str]:
         yield f"{name}: zh (the Chinese name) is missing"
     if not isinstance(rules.get("required", False), bool):
         yield f"{name}: required must be true or false"
+    if not isinstance(rules.get("identifies", False), bool):
+        yield f"{name}: identifies must be true or false"
     if "pii" in rules and rules["pii"] not in PII_KINDS:
         yield f"{name}: pii must be one of {', '.join(sorted(PII_KINDS))}"
     if (column_type == "money") != ("unit" in rules) or ("unit" in rules and rules["unit"] not in UNITS):
@@ -101,6 +111,7 @@ def _reference_faults(document: Mapping[str, Any], columns: Mapping[str, Any]) -
     for key, types in (("version", {"datetime", "integer"}), ("time", {"datetime"})):
         if key in document and columns.get(document[key], {}).get("type") not in types:
             yield f"{key} must name a column of type {' or '.join(sorted(types))}"
+    yield from _erasure_faults(document, columns)
     late = document.get("late_arrival")
     if late is None:
         return
@@ -111,6 +122,35 @@ def _reference_faults(document: Mapping[str, Any], columns: Mapping[str, Any]) -
         yield "late_arrival must give column and accept_days (positive)"
     elif late["column"] != document["time"]:
         yield "late_arrival.column must name the table's time"
+
+
+def _erasure_faults(document: Mapping[str, Any], columns: Mapping[str, Any]) -> Iterator[str]:
+    subjects, references = document.get("subjects", []), document.get("references", [])
+    if (document["erasure"] == "none") != (not subjects) or (references and not subjects):
+        yield "subjects are given exactly when erasure is not none, references only beside subjects"
+    for name in [name for person in [*subjects, *references] for names in person.values() for name in names]:
+        if columns.get(name, {}).get("type") != "text":
+            yield f"{name!r} is part of a person's key, so it must be a text column"
+    # Another person's key, and in a row that stays everybody's, is replaced by one pseudonym.
+    for person in [*references, *(subjects if document["erasure"] == "restrict" else [])]:
+        if any(len(names) > 1 for names in person.values()):
+            yield "a key of several columns may stand only in a row that is erased, as its subject"
+    for name, rules in columns.items():
+        emptied = document["erasure"] == "restrict" and ("pii" in rules or rules.get("identifies", False))
+        if emptied and (name in document["key"] or (rules.get("required", False) and rules["type"] != "text")):
+            yield f"{name}: a restricted row cannot be emptied of it"
+
+
+def _lists_persons(listed: Any) -> bool:
+    return isinstance(listed, list) and all(
+        isinstance(person, Mapping)
+        and len(person) == 1
+        and all(
+            isinstance(names, list) and len(names) == KEY_COLUMNS.get(kind) and all(isinstance(n, str) for n in names)
+            for kind, names in person.items()
+        )
+        for person in listed
+    )
 
 
 def _is_count(value: Any) -> bool:

@@ -16,6 +16,7 @@ from pipelines.ingest.contract_rules import contract_faults
 
 ColumnType = Literal["text", "option", "options", "integer", "money", "boolean", "date", "datetime"]
 Unit = Literal["fen", "yuan"]
+Erasure = Literal["erase", "restrict", "none"]
 
 COLUMN_TYPES: tuple[str, ...] = get_args(ColumnType)
 CONTRACTS_FOLDER = Path(__file__).parent / "contracts"
@@ -41,7 +42,10 @@ class InvalidContract(Exception):  # noqa: N818 -- the name says what is wrong, 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a source table; `min` and `max` are inclusive, for money in the column's `unit`."""
+    """One column of a source table; `min` and `max` are inclusive, for money in the column's `unit`.
+
+    `identifies` marks what singles a person out without being hidden from analysts, such as a record number.
+    """
 
     name: str
     type: ColumnType
@@ -52,6 +56,20 @@ class Column:
     min: int | date | None = None
     max: int | date | None = None
     pii: str | None = None
+    identifies: bool = False
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether the column says who somebody is, or may say so in free text."""
+        return self.pii is not None or self.identifies
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Whom a row names: an identity kind and the columns that hold the rest of the identity's key, in its order."""
+
+    kind: str
+    columns: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +85,8 @@ class Contract:
     """One source table; exactly one of `version` (larger value wins a key) and `time` (append-only) is set.
 
     Only an append-only table may have a `late_arrival` rule. A `version` or `time` from the future is always refused.
+    `subjects` are the persons whose row it is, `references` others it names; what becomes of the row when one of them
+    is erased says `erasure` (decision 0006).
     """
 
     source: str
@@ -77,7 +97,15 @@ class Contract:
     version: str | None
     time: str | None
     late_arrival: LateArrival | None
+    erasure: Erasure
+    subjects: tuple[Person, ...]
+    references: tuple[Person, ...]
     columns: tuple[Column, ...]
+
+    @property
+    def persons(self) -> tuple[Person, ...]:
+        """Everybody a row names, subjects first."""
+        return self.subjects + self.references
 
     def column(self, name: str) -> Column:
         """The column of that name; KeyError when there is none."""
@@ -109,6 +137,9 @@ def contract_from_mapping(mapping: Mapping[str, Any], *, name: str) -> Contract:
         version=mapping.get("version"),
         time=mapping.get("time"),
         late_arrival=LateArrival(late["column"], late["accept_days"]) if late else None,
+        erasure=mapping["erasure"],
+        subjects=_persons(mapping.get("subjects")),
+        references=_persons(mapping.get("references")),
         columns=tuple(_column(column, rules) for column, rules in mapping["columns"].items()),
     )
 
@@ -125,6 +156,9 @@ def contract_to_mapping(contract: Contract) -> dict[str, Any]:
         "version": contract.version,
         "time": contract.time,
         "late_arrival": {"column": late.column, "accept_days": late.accept_days} if late else None,
+        "erasure": contract.erasure,
+        "subjects": _persons_mapping(contract.subjects),
+        "references": _persons_mapping(contract.references),
         "columns": {column.name: _column_mapping(column) for column in contract.columns},
     }
     return {key: value for key, value in mapping.items() if value is not None}
@@ -140,6 +174,14 @@ def raw_type(column: Column) -> str:
     return RAW_TYPES[column.type]
 
 
+def _persons(listed: list[dict[str, list[str]]] | None) -> tuple[Person, ...]:
+    return tuple(Person(kind, tuple(columns)) for entry in listed or () for kind, columns in entry.items())
+
+
+def _persons_mapping(persons: tuple[Person, ...]) -> list[dict[str, list[str]]] | None:
+    return [{person.kind: list(person.columns)} for person in persons] or None
+
+
 def _column(name: str, rules: Mapping[str, Any]) -> Column:
     allowed = rules.get("allowed")
     return Column(
@@ -152,6 +194,7 @@ def _column(name: str, rules: Mapping[str, Any]) -> Column:
         min=_bound(rules.get("min"), rules["type"]),
         max=_bound(rules.get("max"), rules["type"]),
         pii=rules.get("pii"),
+        identifies=rules.get("identifies", False),
     )
 
 
@@ -171,6 +214,7 @@ def _column_mapping(column: Column) -> dict[str, Any]:
         "max": column.max.isoformat() if isinstance(column.max, date) else column.max,
         "zh": column.zh,
         "pii": column.pii,
+        "identifies": column.identifies or None,
     }
     return {key: value for key, value in rules.items() if value is not None}
 

@@ -23,6 +23,8 @@ MANIFEST_FORMAT = 1
 MANIFEST_NAME = "_manifest.json"
 
 MANIFEST_KEYS = {"format", "source", "table", "batch_id", "schema_version", "window", "row_count", "files"}
+# Written by us alone, where erased persons' rows were taken out of a batch.
+REDACTED = "redacted"
 FILE_KEYS = {"name", "format", "row_count", "bytes", "sha256"}
 BATCH_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -52,7 +54,10 @@ class ManifestFile:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A batch as its writer sealed it."""
+    """A batch as its writer sealed it; once persons were erased from it, also how many of its rows are gone with them.
+
+    `erased_rows` is None for a batch that was never redacted. `row_count` counts the rows that are there.
+    """
 
     source: str
     table: str
@@ -61,6 +66,7 @@ class Manifest:
     window: Window
     row_count: int
     files: tuple[ManifestFile, ...]
+    erased_rows: int | None = None
 
     def business_day(self, zone: ZoneInfo) -> date:
         """The local date of the last instant before the window's end."""
@@ -72,7 +78,7 @@ def check_manifest(document: Any, *, contracts: Mapping[tuple[str, str], Contrac
     if not isinstance(document, dict):
         return [refusal("wrong_value", "", expected="an object / 对象", found=type(document).__name__)]
     problems = [
-        *_key_problems(document, MANIFEST_KEYS, path=""),
+        *_key_problems(document, MANIFEST_KEYS, path="", more=REDACTED),
         *_header_problems(document),
         *_window_problems(document),
         *_files_problems(document),
@@ -102,12 +108,13 @@ def read_manifest(document: Mapping[str, Any]) -> Manifest:
             )
             for file in document["files"]
         ),
+        erased_rows=document[REDACTED]["erased_rows"] if REDACTED in document else None,
     )
 
 
 def manifest_document(manifest: Manifest) -> dict[str, Any]:
     """The JSON document of a manifest; `read_manifest` reads it back."""
-    return {
+    document: dict[str, Any] = {
         "format": MANIFEST_FORMAT,
         "source": manifest.source,
         "table": manifest.table,
@@ -117,6 +124,9 @@ def manifest_document(manifest: Manifest) -> dict[str, Any]:
         "row_count": manifest.row_count,
         "files": [_file_document(file) for file in manifest.files],
     }
+    if manifest.erased_rows is not None:
+        document[REDACTED] = {"erased_rows": manifest.erased_rows}
+    return document
 
 
 def _file_document(file: ManifestFile) -> dict[str, Any]:
@@ -146,6 +156,7 @@ def _header_problems(document: Mapping[str, Any]) -> Iterator[Problem]:
     yield from _expect(document, "batch_id", BATCH_ID.pattern, lambda value: _matches(BATCH_ID, value))
     yield from _expect(document, "schema_version", "a whole number / 整数", _is_count)
     yield from _expect(document, "row_count", "a whole number / 整数", _is_count)
+    yield from _expect(document, REDACTED, '{"erased_rows": n}', _is_redaction)
 
 
 def _window_problems(document: Mapping[str, Any]) -> Iterator[Problem]:
@@ -223,6 +234,10 @@ def _matches(pattern: re.Pattern[str], value: Any) -> bool:
 
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
+
+
+def _is_redaction(value: Any) -> bool:
+    return isinstance(value, dict) and set(value) == {"erased_rows"} and _is_count(value["erased_rows"])
 
 
 def _moment(value: Any) -> datetime | None:

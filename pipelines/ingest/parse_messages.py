@@ -25,7 +25,8 @@ class ParseRequest:
     """Parse one file into `staged` (Parquet) and its refused rows into `rejects` (Parquet).
 
     The staged file has the contract's columns in raw types, then `_batch_id` VARCHAR, `_bad` BOOLEAN and `_row` BIGINT:
-    the row's place in the file, null unless `numbered` (larger is later).
+    the row's place in the file, null unless `numbered` (larger is later). With `spelled` the rows of the staged file
+    are written there too, as the file spells them: the contract's columns that it has, and `_row`.
     """
 
     contract: Contract
@@ -39,6 +40,7 @@ class ParseRequest:
     rules: SandboxRules
     threads: int
     numbered: bool
+    spelled: Path | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -48,6 +50,7 @@ class ParseRequest:
             "window": [self.window.start.isoformat(), self.window.end.isoformat()],
             "staged": str(self.staged),
             "rejects": str(self.rejects),
+            "spelled": str(self.spelled) if self.spelled else None,
             "rules": {name: str(rule) for name, rule in asdict(self.rules).items()},
         }
 
@@ -61,6 +64,7 @@ class ParseRequest:
                 "window": Window(*(datetime.fromisoformat(moment) for moment in document["window"])),
                 "staged": Path(document["staged"]),
                 "rejects": Path(document["rejects"]),
+                "spelled": Path(document["spelled"]) if document["spelled"] else None,
                 "rules": SandboxRules(
                     readable=Path(document["rules"]["readable"]),
                     writable=Path(document["rules"]["writable"]),

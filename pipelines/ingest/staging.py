@@ -84,7 +84,7 @@ def typed_rows(request: ParseRequest, source: Source, *, spelling: Spelling = Sp
 
 
 def write_staged(con: duckdb.DuckDBPyConnection, request: ParseRequest, rows: TypedRows, *, row_number: str) -> None:
-    """Write the staged Parquet; raises duckdb.Error when the file's structure is broken."""
+    """Write the staged Parquet, and the spelled one when asked for; raises duckdb.Error for a broken structure."""
     values = ", ".join(
         f"v{position} as {quote_identifier(column.name)}" for position, column in enumerate(rows.columns)
     )
@@ -94,6 +94,16 @@ def write_staged(con: duckdb.DuckDBPyConnection, request: ParseRequest, rows: Ty
         f" select {values}, {batch_id} as _batch_id, {rows.is_bad} as _bad, _row from typed_rows)"
         f" to {quote_literal(str(request.staged))} ({PARQUET_OPTIONS})"
     )
+    if request.spelled is not None:
+        spelled = ", ".join(
+            f"r{position} as {quote_identifier(column.name)}"
+            for position, column in enumerate(rows.columns)
+            if column.name in rows.source.columns
+        )
+        con.execute(
+            f"copy ({rows.steps(row_number=row_number)} select {spelled}, _row from source_rows)"
+            f" to {quote_literal(str(request.spelled))} ({PARQUET_OPTIONS})"
+        )
 
 
 def staged_counts(con: duckdb.DuckDBPyConnection, request: ParseRequest) -> tuple[int, int]:

@@ -47,5 +47,10 @@ def write_built(folders: DataFolders, built: Built) -> None:
     hidden.replace(_file(folders))
 
 
+def forget_built(folders: DataFolders) -> None:
+    """Say that nothing is built; needs the writer lock."""
+    _file(folders).unlink(missing_ok=True)
+
+
 def _file(folders: DataFolders) -> Path:
     return folders.build / "built.json"

@@ -4,6 +4,7 @@ The tables of the ledger are described in `ledger`; everything behind `raw` belo
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import duckdb
 from duckdb import DuckDBPyConnection
@@ -11,7 +12,7 @@ from duckdb import DuckDBPyConnection
 from pipelines.ingest.contracts import Contract, load_contracts, raw_table_name, raw_type
 from pipelines.ingest.normalise import quote_identifier
 from pipelines.settings import PipelineSettings
-from pipelines.warehouse.ledger import LEDGER_TABLES
+from pipelines.warehouse.ledger import create_ledger
 from pipelines.warehouse.segments import SEGMENT_TABLE, beaten, tail, write_raw_view
 from segment_engine.runtime.folders import DataFolders
 
@@ -20,15 +21,18 @@ class ContractChanged(Exception):  # noqa: N818 -- says what happened
     """A contract gives a column another type than its raw table has; that needs a migration, not a night."""
 
 
-def connect_warehouse(settings: PipelineSettings, *, read_only: bool = False) -> DuckDBPyConnection:
-    """Open `build/warehouse.duckdb` in the tenant's zone; its folder is created unless read-only.
+def connect_warehouse(
+    settings: PipelineSettings, *, read_only: bool = False, file: Path | None = None
+) -> DuckDBPyConnection:
+    """Open `build/warehouse.duckdb` in the tenant's zone, or `file` in its stead; the folder is created if need be.
 
-    Raises duckdb.IOException when another process holds the file, or read-only and there is none.
+    A read-only connection creates none. Raises duckdb.IOException when another process holds the file, or read-only
+    and there is none.
     """
     folders = settings.folders
     if not read_only:
         folders.build.mkdir(parents=True, exist_ok=True)
-    con = duckdb.connect(str(folders.warehouse), read_only=read_only)
+    con = duckdb.connect(str(file or folders.warehouse), read_only=read_only)
     con.execute("set TimeZone = $zone", {"zone": settings.timezone})
     con.execute("set memory_limit = $limit", {"limit": settings.memory_limit})
     con.execute("set threads = $threads", {"threads": settings.threads})
@@ -47,8 +51,8 @@ def ensure_ingest_schema(
     """
     for schema in ("ingest", "raw", "raw_tail", "raw_beaten"):
         con.execute(f"create schema if not exists {schema}")
-    for statement in (*LEDGER_TABLES, SEGMENT_TABLE):
-        con.execute(statement)
+    create_ledger(con)
+    con.execute(SEGMENT_TABLE)
     existing = _raw_columns(con)
     for contract in load_contracts().values() if contracts is None else contracts:
         table = raw_table_name(contract)

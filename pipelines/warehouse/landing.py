@@ -71,6 +71,20 @@ def discover(folders: DataFolders) -> list[LandedBatch]:
     return sorted(batches, key=_order)
 
 
+def read_batch(folder: Path) -> LandedBatch:
+    """One sealed folder as it is now."""
+    return _landed(folder, load_contracts())
+
+
+def remove_unlisted(batch: LandedBatch) -> None:
+    """Remove what lies in a redacted batch's folder beside its files: a killed run left there what it had replaced."""
+    assert batch.manifest is not None and batch.manifest.erased_rows is not None
+    listed = {MANIFEST_NAME, *(file.name for file in batch.manifest.files)}
+    for stray in batch.folder.iterdir():
+        if stray.name not in listed:
+            stray.unlink()
+
+
 def unsealed(folders: DataFolders) -> list[Path]:
     """The batch folders that have no manifest yet, sorted."""
     return [folder for folder in _batch_folders(folders) if not (folder / MANIFEST_NAME).is_file()]

@@ -25,13 +25,14 @@ LEDGER_TABLES = (
         manifest_rows bigint,
         loaded_rows bigint not null,
         rejected_rows bigint not null,
+        erased_rows bigint not null,
         superseded_rows bigint not null check (superseded_rows between 0 and loaded_rows),
         unknown_columns varchar[] not null,
         guessed_encodings varchar[] not null,
         refusal_code varchar,
         refusal_message_zh varchar,
         refusal_message_en varchar,
-        check (status <> 'loaded' or loaded_rows + rejected_rows = manifest_rows),
+        check (status <> 'loaded' or loaded_rows + rejected_rows + erased_rows = manifest_rows),
         check ((status = 'refused') = (refusal_code is not null)),
         primary key (source, table_name, batch_id, manifest_sha256)
     )
@@ -49,12 +50,19 @@ LEDGER_TABLES = (
         sample varchar
     )
     """,
+    # Requests whose customer this file does not know any more, and whether a version built from it was served since.
+    "create table if not exists ingest.erasure (request_id varchar primary key, is_served boolean not null)",
+    # Digests of what identified these customers, to recognise them in rows that are refused.
+    "create table if not exists ingest.erased_value (digest varchar primary key)",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """One row of `ingest.batch`: a batch as it was loaded or refused."""
+    """One row of `ingest.batch`: a batch as it was loaded or refused.
+
+    `manifest_rows` counts the rows as the source delivered them, those erased since included.
+    """
 
     batch_id: str
     source: str
@@ -67,6 +75,7 @@ class LedgerEntry:
     manifest_rows: int | None
     loaded_rows: int = 0
     rejected_rows: int = 0
+    erased_rows: int = 0
     superseded_rows: int = 0
     unknown_columns: tuple[str, ...] = ()
     guessed_encodings: tuple[str, ...] = ()
@@ -82,7 +91,34 @@ class Known:
     manifest_rows: int
     loaded_rows: int
     rejected_rows: int
+    erased_rows: int
     superseded_rows: int
+
+
+def create_ledger(con: DuckDBPyConnection) -> None:
+    """Create the ledger's tables where they are missing; a ledger of before erasures gets their column."""
+    for statement in LEDGER_TABLES:
+        con.execute(statement)
+    columns = con.execute("select column_name from (describe ingest.batch)").fetchall()
+    if ("erased_rows",) in columns:
+        return
+    con.execute("begin")
+    con.execute("create temp table old_batch as select *, 0 as erased_rows from ingest.batch")
+    con.execute("drop table ingest.batch")
+    con.execute(LEDGER_TABLES[0])
+    con.execute("insert into ingest.batch by name from old_batch")
+    con.execute("drop table old_batch")
+    con.execute("commit")
+
+
+def purged_requests(con: DuckDBPyConnection) -> dict[str, bool]:
+    """The erasure requests whose customer is gone from this file, and whether a version without them was served."""
+    there = con.execute(
+        "select count(*) from duckdb_tables() where schema_name = 'ingest' and table_name = 'erasure'"
+    ).fetchone()
+    if there == (0,):
+        return {}
+    return dict(con.execute("select request_id, is_served from ingest.erasure order by all").fetchall())
 
 
 def known_batches(con: DuckDBPyConnection) -> dict[tuple[str, str, str], Known]:
@@ -90,7 +126,7 @@ def known_batches(con: DuckDBPyConnection) -> dict[tuple[str, str, str], Known]:
     rows = con.execute(
         """
         select source, table_name, batch_id, status, manifest_sha256, manifest_rows, loaded_rows, rejected_rows,
-            superseded_rows
+            erased_rows, superseded_rows
         from ingest.batch
         where status = 'loaded'
         """
@@ -115,8 +151,8 @@ def write_entry(con: DuckDBPyConnection, entry: LedgerEntry) -> None:
         """
         insert into ingest.batch values (
             $batch_id, $source, $table_name, $status, $manifest_sha256, $window_from, $window_to, $business_day,
-            $manifest_rows, $loaded_rows, $rejected_rows, $superseded_rows, $unknown_columns, $guessed_encodings,
-            $code, $zh, $en
+            $manifest_rows, $loaded_rows, $rejected_rows, $erased_rows, $superseded_rows, $unknown_columns,
+            $guessed_encodings, $code, $zh, $en
         )
         """,
         {
@@ -129,6 +165,7 @@ def write_entry(con: DuckDBPyConnection, entry: LedgerEntry) -> None:
             "manifest_rows": entry.manifest_rows,
             "loaded_rows": entry.loaded_rows,
             "rejected_rows": entry.rejected_rows,
+            "erased_rows": entry.erased_rows,
             "superseded_rows": entry.superseded_rows,
             "unknown_columns": list(entry.unknown_columns),
             "guessed_encodings": list(entry.guessed_encodings),

@@ -24,7 +24,7 @@ from ingest.rejection order by source, table_name, batch_id, file, first_line, c
 SOURCES = """
 select
     source, max(business_day) as newest_day, sum(loaded_rows)::bigint as loaded_rows,
-    sum(rejected_rows)::bigint as rejected_rows
+    sum(rejected_rows)::bigint as rejected_rows, sum(erased_rows)::bigint as erased_rows
 from ingest.batch where status = 'loaded' group by source order by source
 """
 

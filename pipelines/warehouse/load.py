@@ -24,6 +24,7 @@ from pipelines.warehouse.ledger import Known, LedgerEntry, known_batches, says_a
 from pipelines.warehouse.parser import Parser, ParserPool
 from pipelines.warehouse.prepare import PreparedBatch, number_rows, prepare_batch
 from pipelines.warehouse.quarantine_files import RejectedFile, write_quarantine, write_rejections
+from pipelines.warehouse.redact import Redactor
 from pipelines.warehouse.segments import compact, remove_orphans
 from pipelines.warehouse.winners import StagedBatch, has_repeated_keys, load_rows
 
@@ -31,6 +32,8 @@ from pipelines.warehouse.winners import StagedBatch, has_repeated_keys, load_row
 @dataclass(frozen=True, slots=True)
 class BatchResult:
     """What became of one batch; `superseded` of its loaded rows lost to another version of their key on arrival.
+
+    Of the rows its source delivered (`manifest_rows`) each was loaded, rejected or, being an erased person's, erased.
 
     For an unchanged batch the numbers are the ledger's, its superseded rows those of today.
     """
@@ -42,6 +45,7 @@ class BatchResult:
     manifest_rows: int = 0
     loaded: int = 0
     rejected: int = 0
+    erased: int = 0
     superseded: int = 0
     seconds: float = 0.0
     problems: tuple[Problem, ...] = ()
@@ -54,6 +58,7 @@ def ingest_all(
     settings: PipelineSettings,
     batches: Sequence[LandedBatch],
     *,
+    redactor: Redactor | None = None,
     on_progress: Callable[[BatchResult], None] | None = None,
 ) -> list[BatchResult]:
     """Load every batch that is new, in the order given; a refused batch never stops the others.
@@ -65,7 +70,8 @@ def ingest_all(
     remove_orphans(con, settings.folders)
     known = known_batches(con)
     results: list[BatchResult] = []
-    with _parsing_ahead(settings, [batch for batch in batches if _is_new(batch, known)]) as (parser, parsed):
+    new = [batch for batch in batches if _is_new(batch, known)]
+    with _parsing_ahead(settings, new, redactor) as (parser, parsed):
         for batch in batches:
             prepared = next(parsed) if _is_new(batch, known) else None
             results.append(_finish(con, settings, batch, known.get(batch.identity), prepared, parser))
@@ -91,7 +97,7 @@ def _is_new(batch: LandedBatch, known: Mapping[tuple[str, str, str], Known]) -> 
 
 @contextmanager
 def _parsing_ahead(
-    settings: PipelineSettings, batches: Sequence[LandedBatch]
+    settings: PipelineSettings, batches: Sequence[LandedBatch], redactor: Redactor | None
 ) -> Iterator[tuple[Parser, Iterator[PreparedBatch]]]:
     """A parser, and the batches prepared with it in turn, some of them ahead of the one in use."""
     ahead = ThreadPoolExecutor(max_workers=settings.threads, thread_name_prefix="parse-ahead")
@@ -100,7 +106,7 @@ def _parsing_ahead(
     def prepared() -> Iterator[PreparedBatch]:
         waiting: deque[Future[PreparedBatch]] = deque()
         for batch in batches:
-            waiting.append(ahead.submit(prepare_batch, settings, batch, parser))
+            waiting.append(ahead.submit(prepare_batch, settings, batch, parser, redactor))
             if len(waiting) > settings.threads:
                 yield waiting.popleft().result()
         while waiting:
@@ -132,9 +138,9 @@ def _finish(
     assert prepared is not None
     try:
         result = (
-            _refuse(con, settings, batch, list(prepared.problems))
+            _refuse(con, settings, prepared.batch, list(prepared.problems))
             if prepared.problems
-            else _load(con, settings, batch, prepared, parser)
+            else _load(con, settings, prepared, parser)
         )
     finally:
         prepared.remove_staged()
@@ -150,15 +156,16 @@ def _unchanged(batch: LandedBatch, known: Known) -> BatchResult:
         manifest_rows=known.manifest_rows,
         loaded=known.loaded_rows,
         rejected=known.rejected_rows,
+        erased=known.erased_rows,
         superseded=known.superseded_rows,
     )
 
 
-def _load(
-    con: DuckDBPyConnection, settings: PipelineSettings, batch: LandedBatch, prepared: PreparedBatch, parser: Parser
-) -> BatchResult:
-    manifest, files = batch.manifest, prepared.files
+def _load(con: DuckDBPyConnection, settings: PipelineSettings, prepared: PreparedBatch, parser: Parser) -> BatchResult:
+    batch, files = prepared.batch, prepared.files
+    manifest = batch.manifest
     assert manifest is not None
+    erased = manifest.erased_rows or 0
     contract = load_contracts()[batch.source, batch.table]
     staged = StagedBatch(
         contract=contract,
@@ -182,9 +189,10 @@ def _load(
         window_from=manifest.window.start,
         window_to=manifest.window.end,
         business_day=manifest.business_day(settings.zone),
-        manifest_rows=manifest.row_count,
+        manifest_rows=manifest.row_count + erased,
         loaded_rows=staged.good_rows,
         rejected_rows=sum(file.reply.rejected for file in files),
+        erased_rows=erased,
         unknown_columns=tuple(sorted({name for file in files for name in file.reply.unknown_columns})),
         guessed_encodings=tuple(
             f"{file.entry.name}: {file.reply.guessed_encoding}" for file in files if file.reply.guessed_encoding
@@ -199,9 +207,10 @@ def _load(
         batch.table,
         batch.batch_id,
         "loaded",
-        manifest_rows=manifest.row_count,
+        manifest_rows=entry.manifest_rows or 0,
         loaded=entry.loaded_rows,
         rejected=entry.rejected_rows,
+        erased=erased,
         superseded=superseded,
         unknown_columns=entry.unknown_columns,
         guessed_encodings=entry.guessed_encodings,

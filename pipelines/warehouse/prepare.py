@@ -1,6 +1,7 @@
 """What happens to a batch before the warehouse is touched: its files are verified and parsed into the staging folder.
 
-Putting the rows in place belongs to `load`.
+A batch that brings somebody who was erased is redacted where it landed and prepared again, so that neither landing nor
+what is loaded knows them; how is told in `redact`. Putting the rows in place belongs to `load`.
 """
 
 import shutil
@@ -16,8 +17,9 @@ from pipelines.ingest.parse_messages import ParseReply, ParseRequest, SandboxRul
 from pipelines.ingest.problems import Problem
 from pipelines.ingest.quarantine import refusal
 from pipelines.settings import PipelineSettings
-from pipelines.warehouse.landing import LandedBatch, file_sha256
+from pipelines.warehouse.landing import LandedBatch, file_sha256, remove_unlisted
 from pipelines.warehouse.parser import Parser
+from pipelines.warehouse.redact import Redactor, SpelledFile
 
 PARSER_MEMORY = "2GB"
 # A file this large would keep one processor busy while the others wait.
@@ -35,8 +37,12 @@ class ParsedFile:
 
 @dataclass(frozen=True, slots=True)
 class PreparedBatch:
-    """A batch whose files lie staged in `folder`, in the order of their names; or its problems."""
+    """A batch whose files lie staged in `folder`, in the order of their names; or its problems.
 
+    `batch` is the batch as it lies in landing now, which may have been redacted just before.
+    """
+
+    batch: LandedBatch
     folder: Path
     files: tuple[ParsedFile, ...]
     problems: tuple[Problem, ...]
@@ -47,12 +53,24 @@ class PreparedBatch:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def prepare_batch(settings: PipelineSettings, batch: LandedBatch, parser: Parser) -> PreparedBatch:
+def prepare_batch(
+    settings: PipelineSettings, batch: LandedBatch, parser: Parser, redactor: Redactor | None = None
+) -> PreparedBatch:
     """Verify a batch's manifest and files, then parse them; every fault of the batch is one of its problems."""
     began = time.perf_counter()
+    prepared = _prepare(settings, batch, parser)
+    if redactor is not None and not prepared.problems and _touches(redactor, prepared):
+        spelled = [_spell(file, parser) for file in prepared.files]
+        prepared = _prepare(settings, redactor.redact(batch, spelled), parser)
+    return replace(prepared, seconds=time.perf_counter() - began)
+
+
+def _prepare(settings: PipelineSettings, batch: LandedBatch, parser: Parser) -> PreparedBatch:
     folder = settings.folders.staged.resolve() / f"{batch.source}__{batch.table}__{batch.batch_id}"
     manifest, problems = batch.manifest, list(batch.problems)
     if manifest is not None and not problems:
+        if manifest.erased_rows is not None:
+            remove_unlisted(batch)
         problems = _file_problems(batch.folder, manifest)
     parsed: tuple[ParsedFile, ...] = ()
     if manifest is not None and not problems:
@@ -60,7 +78,26 @@ def prepare_batch(settings: PipelineSettings, batch: LandedBatch, parser: Parser
         folder.mkdir(parents=True)
         parsed = _parse_all(parser, settings, batch, manifest, folder)
         problems = _parse_problems(manifest, parsed)
-    return PreparedBatch(folder, parsed, tuple(problems), time.perf_counter() - began)
+    return PreparedBatch(batch, folder, parsed, tuple(problems), 0.0)
+
+
+def _touches(redactor: Redactor, prepared: PreparedBatch) -> bool:
+    files = prepared.files
+    return redactor.touches(
+        load_contracts()[prepared.batch.source, prepared.batch.table],
+        [file.request.staged for file in files],
+        [file.request.rejects for file in files if file.reply.has_rejects],
+    )
+
+
+def _spell(file: ParsedFile, parser: Parser) -> SpelledFile:
+    """The file parsed once more, its rows numbered and also written as they are spelt."""
+    request = replace(file.request, numbered=True, spelled=file.request.staged.with_suffix(".spelled.parquet"))
+    reply = parser.parse(request)
+    if (reply.good, reply.rejected) != (file.reply.good, file.reply.rejected):
+        raise ParserFailed(f"{request.file}: read twice, {file.reply} then {reply}")
+    assert request.spelled is not None
+    return SpelledFile(request.staged, request.spelled)
 
 
 def number_rows(files: Sequence[ParsedFile], parser: Parser) -> None:

@@ -31,13 +31,21 @@ class Publication:
 
 
 def publish_marts(
-    settings: PipelineSettings, *, run_id: str, as_of: date, now: datetime, fingerprint: str, catalog_json: str
+    settings: PipelineSettings,
+    *,
+    run_id: str,
+    as_of: date,
+    now: datetime,
+    fingerprint: str,
+    catalog_json: str,
+    anew: bool = False,
 ) -> Publication:
     """Publish the built marts as a new version, unless the served version has the same content and business day.
 
     Content is everything a reader can see: rows, columns and their types, views, comments, and the catalogue. `now` is
     recorded as `published_at`, which retention counts from; nothing else depends on it. The served version stays
-    untouched until the last rename, so a crash anywhere leaves it in place.
+    untouched until the last rename, so a crash anywhere leaves it in place. `anew` publishes the same content too: in a
+    file that grew night by night, freed blocks still hold what was there before.
     """
     folders = settings.folders
     folders.published.mkdir(parents=True, exist_ok=True)
@@ -48,6 +56,7 @@ def publish_marts(
         row_counts, hashes = _table_facts(con)
         if (
             current
+            and not anew
             and (current.content_hashes, current.as_of) == (hashes, as_of)
             and _catalog_of(folders, current) == catalog_json
         ):
@@ -94,11 +103,12 @@ def current_pointer(folders: DataFolders) -> Pointer | None:
         return None
 
 
-def remove_old_versions(settings: PipelineSettings, *, now: datetime) -> list[str]:
+def remove_old_versions(settings: PipelineSettings, *, now: datetime, at_once: bool = False) -> list[str]:
     """Delete all but the newest versions; never the served one, never one that was served within the grace period.
 
-    A version is served until its successor is published. Leftovers of killed publish steps go as well. Returns the
-    names of the deleted files.
+    A version is served until its successor is published. With `at_once` all but the served one go, since they hold
+    somebody who was erased; a reader that has one open keeps it until it looks at the pointer again. Leftovers of
+    killed publish steps go as well. Returns the names of the deleted files.
     """
     folders = settings.folders
     current = current_pointer(folders)
@@ -109,8 +119,9 @@ def remove_old_versions(settings: PipelineSettings, *, now: datetime) -> list[st
     outdated = [
         file
         for successor, file in list(pairwise(newest_first))[settings.keep_versions - 1 :]
-        if file.name != current.file and datetime.fromtimestamp(successor.stat().st_mtime, settings.zone) < deadline
+        if datetime.fromtimestamp(successor.stat().st_mtime, settings.zone) < deadline
     ]
+    outdated = [file for file in (newest_first if at_once else outdated) if file.name != current.file]
     for file in outdated:
         file.unlink()
         catalog = file.name.replace("marts-", "catalog-").replace(".duckdb", ".json")

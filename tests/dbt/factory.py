@@ -47,8 +47,8 @@ STATE_TABLES = {
         right_key varchar, reason varchar""",
     "ingest.batch": """batch_id varchar, source varchar, table_name varchar, status varchar, window_from timestamptz,
         window_to timestamptz, business_day date, manifest_rows bigint, loaded_rows bigint, rejected_rows bigint,
-        superseded_rows bigint, unknown_columns varchar[], refusal_code varchar, refusal_message_zh varchar,
-        refusal_message_en varchar""",
+        erased_rows bigint, superseded_rows bigint, unknown_columns varchar[], refusal_code varchar,
+        refusal_message_zh varchar, refusal_message_en varchar""",
     "ingest.rejection": """batch_id varchar, source varchar, table_name varchar, file varchar, column_name varchar,
         code varchar, rows bigint, first_line bigint, sample varchar""",
 }
@@ -126,6 +126,7 @@ def loaded_batches(day: date) -> list[dict[str, Any]]:
             "manifest_rows": 1,
             "loaded_rows": 1,
             "rejected_rows": 0,
+            "erased_rows": 0,
             "superseded_rows": 0,
         }
         for name in contracts()

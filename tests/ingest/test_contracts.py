@@ -18,7 +18,10 @@ schema_version: 1
 grain: One row per sale.
 key: [sale_id]
 version: updated_at
+erasure: erase
+subjects: [{patient: [buyer_id]}]
 columns:
+  buyer_id: {type: text, zh: 买家}
   sale_id: {type: text, required: true, zh: 编号}
   amount: {type: money, unit: yuan, min: 0, zh: 金额}
   colour: {type: option, allowed: [红, 蓝], zh: 颜色}
@@ -86,6 +89,13 @@ def test_a_good_contract_is_accepted(tmp_path):
         ("required: true, zh: 编号", "zh: 编号", "must be required"),
         ("source: shop", "source: shops", "but lies at"),
         ("schema_version: 1", "schema_version: 1\nschema_version: 2", "duplicate key"),
+        ("erasure: erase\n", "", "erasure is missing"),
+        ("erasure: erase", "erasure: forget", "erasure must be one of"),
+        ("erasure: erase", "erasure: none", "subjects are given exactly when"),
+        ("{patient: [buyer_id]}", "{patient: [a, b]}", "subjects must be a list of entries like"),
+        ("{patient: [buyer_id]}", "{buyer: [buyer_id]}", "subjects must be a list of entries like"),
+        ("{patient: [buyer_id]}", "{patient: [amount]}", "must be a text column"),
+        ("erasure: erase", "references: [{wecom_contact: [buyer_id, sale_id]}]\nerasure: erase", "several columns"),
     ],
 )
 def test_a_faulty_contract_is_refused_with_its_reason(tmp_path, written, instead, fault):

@@ -42,6 +42,9 @@ def problems(document):
 def test_a_good_manifest_has_no_problem_and_reads_back_as_itself():
     assert problems(GOOD) == []
     assert manifest_document(read_manifest(GOOD)) == GOOD
+    redacted = GOOD | {"redacted": {"erased_rows": 2}}
+    assert problems(redacted) == []
+    assert manifest_document(read_manifest(redacted)) == redacted
 
 
 def test_business_day_is_the_local_day_of_the_last_instant_of_the_window():
@@ -55,6 +58,8 @@ def test_business_day_is_the_local_day_of_the_last_instant_of_the_window():
     ("path", "value", "expected"),
     [
         (["format"], 2, ("wrong_value", "/format")),
+        (["redacted"], {"erased_rows": -1}, ("wrong_value", "/redacted")),
+        (["redacted"], True, ("wrong_value", "/redacted")),
         (["source"], None, ("wrong_value", "/source")),
         (["table"], "patient", ("unknown_table", "/table")),
         (["schema_version"], 2, ("unsupported_schema_version", "/schema_version")),

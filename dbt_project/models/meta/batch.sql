@@ -9,6 +9,7 @@ select
     manifest_rows,
     loaded_rows,
     rejected_rows,
+    erased_rows,
     superseded_rows,
     unknown_columns,
     refusal_code,

@@ -45,7 +45,12 @@ versions as (
         {{ as_promised(column) }}{{ "," if not loop.last }}
         {% endfor %}
     from served_versions
-    where valid_from < {{ as_of() }}
+    where
+        valid_from < {{ as_of() }}
+        -- The version served tonight may still know somebody who was erased since.
+        and customer_key not in (
+            select customer_key from {{ source('identity', 'registry') }} where status = 'erased'
+        )
 ),
 open_versions as (select * from versions where valid_to is null),
 -- New customers, changed ones, and those merged into another and gone.

@@ -21,3 +21,4 @@ select
 from assignments
 left join identities using (key)
 left join aliases on assignments.one_id = aliases.old_one_id
+where not {{ is_erased_key('assignments.key') }}

@@ -15,7 +15,7 @@ select
     cause_value_masked,
     via_key as via_identity_key,
     override_id::varchar as override_id
-from {{ source('identity', 'event') }}
+from {{ living_identity_events() }}
 {% if is_incremental() %}
 -- Identity commits before the marts are built: every night that is not here yet is due, not tonight's alone.
 where night::date > coalesce((select max(night) from {{ this }}), date '-infinity')

@@ -17,4 +17,4 @@ select
     updated_at,
     _batch_id
 from {{ source('raw', 'saas__bill_items') }}
-where is_deleted is distinct from true
+where is_deleted is distinct from true and not starts_with(patient_id, 'erased-')

@@ -1,0 +1,65 @@
+"""Reading and changing consents in the operational store."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from api.audit.log import Entry, append
+from api.caller import Caller
+from api.privacy.schemas import Consent, ConsentChange, Purpose
+from api.storage.tables.customers import customer_consent
+from api.versions import require_version
+
+NEVER_ASKED: dict[str, Any] = {"granted": None, "source": None, "changed_by": None, "changed_at": None, "version": 0}
+
+
+def consents_of(connection: Connection, one_id: str) -> list[Consent]:
+    """Every purpose, also those the customer was never asked about."""
+    rows = connection.execute(select(customer_consent).where(customer_consent.c.one_id == one_id)).mappings()
+    found = {row["purpose"]: dict(row) for row in rows}
+    return [Consent.model_validate({"purpose": purpose, **found.get(purpose, NEVER_ASKED)}) for purpose in Purpose]
+
+
+def change_consent(
+    connection: Connection,
+    caller: Caller,
+    one_id: str,
+    purpose: Purpose,
+    change: ConsentChange,
+    *,
+    if_match: str | None,
+    now: datetime,
+) -> Consent:
+    """Write one consent and its audit row. Raises PreconditionRequiredError, PreconditionFailedError."""
+    place = (customer_consent.c.one_id == one_id) & (customer_consent.c.purpose == purpose)
+    row = connection.execute(select(customer_consent).where(place)).mappings().one_or_none()
+    version = require_version(row["version"] if row else 0, if_match)
+    values = {
+        "granted": change.granted,
+        "source": change.source,
+        "changed_by": caller.key,
+        "changed_at": now,
+        "version": version + 1,
+    }
+    if row is None:
+        changed = _inserted(connection, {"one_id": one_id, "purpose": purpose, **values})
+    else:
+        same = customer_consent.c.version == version
+        changed = connection.execute(update(customer_consent).where(place & same).values(values)).rowcount == 1
+    # Somebody else was faster between our look and our write: 412 like any other stale version.
+    require_version(version if changed else version + 1, if_match)
+    before = None if row is None else {"granted": row["granted"], "source": row["source"]}
+    after = {"granted": change.granted, "source": change.source}
+    append(connection, caller, Entry(f"consent.{purpose}", "customer", one_id, before, after), now=now)
+    return Consent.model_validate({"purpose": purpose, **values})
+
+
+def _inserted(connection: Connection, values: dict[str, Any]) -> bool:
+    try:
+        with connection.begin_nested():
+            connection.execute(insert(customer_consent).values(values))
+    except IntegrityError:
+        return False
+    return True

@@ -1,0 +1,142 @@
+"""What says who a row is about, and whether it may stay: digests in SQL, contracts, the query that redacts a batch."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.erasure.digests import offer_digests
+from pipelines.erasure.redaction import identity_key
+from pipelines.ingest.contracts import Contract, load_contracts
+from pipelines.settings import PipelineSettings
+from pipelines.warehouse.landing import read_batch
+from pipelines.warehouse.prepare import prepare_batch
+from pipelines.warehouse.redact import Redactor
+from segment_engine.runtime.secret import person_digest, tenant_secret
+from tests.ingest.factory import EVENTS, PHONES, SameProcessParser, csv_text, event, jsonl_text, land, phone
+
+SECRET = bytes(range(32))
+# Words of the record itself: neither who it is about nor free text. Whoever adds a column to a restricted table decides
+# here that it is one of them, or marks it `pii` or `identifies`.
+RECORD_WORDS = {
+    "card_name", "city", "department", "diagnosis", "display_name", "item_category", "item_code", "item_name",
+    "source_level_1", "source_level_2", "source_level_3", "step_name", "suggestion_name", "symptom",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def con() -> duckdb.DuckDBPyConnection:
+    con = duckdb.connect()
+    offer_digests(con, SECRET, persons=["a" * 64])
+    return con
+
+
+@given(key=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40))
+def test_sql_digests_a_key_as_the_platform_does(con: duckdb.DuckDBPyConnection, key: str) -> None:
+    assert con.execute("select person_digest($key)", {"key": key}).fetchone() == (person_digest(SECRET, key),)
+
+
+def test_a_row_names_a_person_by_the_key_that_identity_gives_them(con: duckdb.DuckDBPyConnection) -> None:
+    keys = {
+        person.kind: con.execute(f"select {identity_key(person, lambda name: f'{name!r}')}").fetchone()
+        for table in (("saas", "patients"), ("leads", "leads"), ("mini_program", "users"), ("wecom", "followers"))
+        for person in load_contracts()[table].subjects
+    }
+
+    assert keys == {
+        "patient": ("patient:saas:patient_id",),
+        "lead": ("lead:leads:lead_id",),
+        "mini_program_user": ("mini_program_user:app_id:openid",),
+        "wecom_contact": ("wecom_contact:corp_id:external_user_id",),
+    }
+
+
+@pytest.mark.parametrize("contract", load_contracts().values(), ids=lambda c: f"{c.source}/{c.table}")
+def test_every_table_says_whose_rows_it_holds_and_keeps_no_text_by_oversight(contract: Contract) -> None:
+    named = {name for person in contract.persons for name in person.columns}
+    persons = {"patient_id", "openid", "external_user_id", "lead_id"}
+
+    assert {c.name for c in contract.columns if c.name in persons or c.name.endswith("_patient_id")} <= named
+    if contract.erasure == "restrict":
+        texts = [column for column in contract.columns if column.type == "text" and not column.is_personal]
+        kept = {column.name for column in texts} - named
+        assert {name for name in kept if not name.endswith("_id")} <= RECORD_WORDS
+
+
+@pytest.fixture
+def redactor(empty_settings: PipelineSettings) -> Redactor:
+    secret = tenant_secret(empty_settings)
+    keys = ("patient:saas:P1", "mini_program_user:wx1:o1")
+    return Redactor(empty_settings, {person_digest(secret, key) for key in keys})
+
+
+def prepared(settings: PipelineSettings, folder: Path, redactor: Redactor | None) -> tuple[list[Any], Any]:
+    """The good rows' keys as a batch is prepared, and its manifest afterwards."""
+    found = prepare_batch(settings, read_batch(folder), SameProcessParser(), redactor)
+    assert found.problems == ()
+    with duckdb.connect() as con:
+        files = [str(file.request.staged) for file in found.files]
+        rows = con.execute("from read_parquet($files) where not _bad order by all", {"files": files})
+        keys = [row[0] for row in rows.fetchall()]
+    found.remove_staged()
+    assert found.batch == read_batch(folder)
+    return keys, found.batch.manifest
+
+
+def test_a_batch_without_erased_persons_is_left_as_it_landed(
+    empty_settings: PipelineSettings, redactor: Redactor
+) -> None:
+    folder = land(empty_settings, PHONES, csv_text([phone("K1") | {"patient_id": "P2"}]), rows=1)
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+
+    keys, _ = prepared(empty_settings, folder, redactor)
+
+    assert keys == ["K1"]
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+
+
+def test_a_redacted_batch_reads_as_before_but_for_the_erased_persons_rows(
+    empty_settings: PipelineSettings, redactor: Redactor
+) -> None:
+    others = [event("E2", openid="o2", amount=None), event("E3", openid="o3", page="  首页 "), event("E4", openid=None)]
+    folder = land(empty_settings, EVENTS, jsonl_text([event("E1"), *others]) + "{broken\n", form="jsonl", rows=5)
+    alone = land(empty_settings, EVENTS, jsonl_text(others), form="jsonl", rows=3, batch_id="alone")
+
+    keys, manifest = prepared(empty_settings, folder, redactor)
+
+    assert keys == ["E2", "E3"] == prepared(empty_settings, alone, None)[0]
+    # Of the broken record nobody can tell whose it was.
+    assert (manifest.row_count, manifest.erased_rows) == (3, 2)
+    assert sorted(file.name for file in folder.iterdir()) == ["_manifest.json", "redacted-1-0001.parquet"]
+
+
+def test_a_batch_redacted_for_one_person_can_be_redacted_for_another(
+    empty_settings: PipelineSettings, redactor: Redactor
+) -> None:
+    rows = [phone(f"K{number}") | {"patient_id": f"P{number}"} for number in (1, 2, 3)]
+    folder = land(empty_settings, PHONES, csv_text(rows), rows=3)
+    prepared(empty_settings, folder, redactor)
+    other = Redactor(empty_settings, {person_digest(tenant_secret(empty_settings), "patient:saas:P2")})
+
+    keys, manifest = prepared(empty_settings, folder, other)
+
+    assert (keys, manifest.row_count, manifest.erased_rows) == (["K3"], 1, 2)
+
+
+def test_files_that_a_killed_run_had_already_replaced_are_removed_by_the_next(
+    empty_settings: PipelineSettings, redactor: Redactor
+) -> None:
+    folder = land(empty_settings, PHONES, csv_text([phone("K1"), phone("K2") | {"patient_id": "P2"}]), rows=2)
+    original = folder.with_name("original")
+    shutil.copytree(folder, original)
+    prepared(empty_settings, folder, redactor)
+    shutil.move(original / "part-1.csv", folder / "part-1.csv")
+
+    keys, _ = prepared(empty_settings, folder, redactor)
+
+    assert keys == ["K2"]
+    assert not (folder / "part-1.csv").exists()
