@@ -14,7 +14,7 @@ from api.answers import problems
 from api.audit.log import Entry, append
 from api.caller import Caller
 from api.clock import now
-from api.dependencies import Settings, Store
+from api.dependencies import Store
 from api.errors import NotFoundError, Problem
 from api.files.store import StoredFile, fetchable
 
@@ -32,12 +32,10 @@ ANSWERS = {
 
 @router.get("/{token}", response_class=StreamingResponse, responses=ANSWERS)
 @public
-def fetch_file(
-    token: Annotated[str, Path(max_length=100)], request: Request, store: Store, settings: Settings
-) -> StreamingResponse:
+def fetch_file(token: Annotated[str, Path(max_length=100)], request: Request, store: Store) -> StreamingResponse:
     """The file of a link / 下载导出文件."""
     with store.read() as connection:
-        file = fetchable(connection, token, folder=settings.folders.exports, now=now())
+        file = fetchable(connection, token, now=now())
     if file is None:
         raise NotFoundError(UNKNOWN_LINK)
     try:

@@ -6,13 +6,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, literal, select, update
 
 from api.caller import CallerKind
 from api.files.links import link_token, token_hash
 from api.storage.database import Database
 from api.storage.tables.access import actor
 from api.storage.tables.jobs import export_file, job
+from api.storage.types import Moment
 
 # Far longer than any export takes: what is older and known to no row was left by a crash.
 LEFTOVER_AGE = timedelta(days=1)
@@ -58,7 +59,7 @@ def record_file(connection: Connection, file: NewFile, *, secret: bytes, now: da
             id=file.id,
             job_id=file.job_id,
             token_hash=token_hash(link_token(secret, file.id, file.expires_at.isoformat())),
-            path=file.path.name,
+            path=str(file.path.absolute()),
             name=file.name,
             media_type=file.media_type,
             row_count=file.rows,
@@ -68,14 +69,14 @@ def record_file(connection: Connection, file: NewFile, *, secret: bytes, now: da
     )
 
 
-def fetchable(connection: Connection, token: str, *, folder: Path, now: datetime) -> StoredFile | None:
-    """The file of a link; None for an unknown or expired one, or when its owner has left."""
+def fetchable(connection: Connection, token: str, *, now: datetime) -> StoredFile | None:
+    """The file of a link; None for an unknown or expired one, a deleted file, or an owner who has left."""
     query = (
         select(export_file, job.c.owner_kind, job.c.owner_id, actor.c.name.label("owner_name"))
         .join(job, job.c.id == export_file.c.job_id)
         .join(actor, actor.c.id == job.c.owner_id)
         .where(export_file.c.token_hash == token_hash(token), export_file.c.expires_at > now)
-        .where(export_file.c.path.is_not(None), actor.c.is_active)
+        .where(export_file.c.deleted_at.is_(None), actor.c.is_active)
     )
     row = connection.execute(query).one_or_none()
     if row is None:
@@ -83,7 +84,7 @@ def fetchable(connection: Connection, token: str, *, folder: Path, now: datetime
     return StoredFile(
         id=row.id,
         job_id=row.job_id,
-        path=folder / row.path,
+        path=Path(row.path),
         name=row.name,
         media_type=row.media_type,
         rows=row.row_count,
@@ -94,17 +95,17 @@ def fetchable(connection: Connection, token: str, *, folder: Path, now: datetime
 
 
 def sweep_files(database: Database, folder: Path, *, now: datetime) -> int:
-    """Delete files whose links have expired, and what crashes left; returns how many. Repeated after a crash."""
+    """Remove files that expired or were deleted, and what crashes left; returns how many. Repeated after a crash."""
     with database.read() as connection:
-        kept = select(export_file.c.id, export_file.c.path, export_file.c.expires_at)
-        rows = connection.execute(kept.where(export_file.c.path.is_not(None))).all()
-    expired = [row for row in rows if row.expires_at <= now]
-    for row in expired:
-        (folder / row.path).unlink(missing_ok=True)
-    if expired:
-        gone = update(export_file).where(export_file.c.id.in_([row.id for row in expired]))
-        database.write(lambda connection: connection.execute(gone.values(path=None, deleted_at=now)))
-    return len(expired) + _sweep_leftovers(folder, {row.path for row in rows}, now)
+        named = connection.execute(select(export_file).where(export_file.c.path.is_not(None))).all()
+    gone = [row for row in named if row.expires_at <= now or row.deleted_at is not None]
+    for row in gone:
+        Path(row.path).unlink(missing_ok=True)
+    if gone:
+        which = update(export_file).where(export_file.c.id.in_([row.id for row in gone]))
+        values = {"path": None, "deleted_at": func.coalesce(export_file.c.deleted_at, literal(now, Moment()))}
+        database.write(lambda connection: connection.execute(which.values(values)))
+    return len(gone) + _sweep_leftovers(folder, {Path(row.path).name for row in named}, now)
 
 
 def _sweep_leftovers(folder: Path, known: set[str], now: datetime) -> int:

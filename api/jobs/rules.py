@@ -47,5 +47,5 @@ def after_loss(*, attempts: int, max_attempts: int, cancel_requested: bool) -> S
 
 
 def retry_delay(attempts: int) -> timedelta:
-    """How long a job rests after its worker was lost: 2 s, 4 s … LONGEST_DELAY; it may be what kills the workers."""
-    return min(timedelta(seconds=2**attempts), LONGEST_DELAY)
+    """How long a job rests after its worker was lost, 1 s, 2 s, 4 s … LONGEST_DELAY: it may be what kills them."""
+    return min(timedelta(seconds=2 ** (attempts - 1)), LONGEST_DELAY)

@@ -44,7 +44,7 @@ def enqueue(
 ) -> bool:
     """Put a message in, in the transaction of its cause; False when (kind, dedupe_key) is there already.
 
-    `subject` names whom it is about (`customer:<one_id>`), so that erasure finds it.
+    `subject` is the one_id of whom it is about, so that erasure finds it.
     """
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     row = {

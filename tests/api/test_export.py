@@ -112,7 +112,7 @@ def test_a_text_that_looks_like_a_formula_stays_text(own_copy: PipelineSettings,
     assert {row[0] for row in sheet(workbook)[1:]} == {"=1+1"}
     cell = load_workbook(io.BytesIO(workbook)).active["A2"]  # type: ignore[index]
     assert cell.data_type == "s"
-    assert plain.decode("utf-8-sig").split("\r\n")[1] == "'=1+1"
+    assert list(csv.reader(io.StringIO(plain.decode("utf-8-sig"))))[1] == ["'=1+1"]
 
 
 def test_asking_twice_with_one_key_makes_one_job(make_client: MakeClient) -> None:
@@ -185,7 +185,21 @@ def test_the_sweeper_deletes_expired_files_and_what_crashes_left_and_nothing_els
     with store_of(client).read() as connection:
         row = connection.execute(select(export_file).where(export_file.c.job_id == expired["id"])).one()
     assert row.path is None
-    assert row.deleted_at is not None
+    assert abs(row.deleted_at - now()) < timedelta(minutes=1)
+
+
+def test_a_file_that_was_deleted_before_its_time_is_neither_fetched_nor_kept(make_client: MakeClient) -> None:
+    client = make_client(published=True)
+    ended, _ = exported(client, columns=["one_id"])
+    folder: Path = client.app.state.settings.folders.exports  # type: ignore[attr-defined]
+
+    # As the erasure of a customer does.
+    store_of(client).write(lambda connection: connection.execute(update(export_file).values(deleted_at=now())))
+    answer = client.get(ended["result"]["url"])
+    sweep(store_of(client), folder, now=now())
+
+    assert answer.status_code == 404
+    assert list(folder.iterdir()) == []
 
 
 def test_nobody_exports_without_the_permission(make_client: MakeClient) -> None:

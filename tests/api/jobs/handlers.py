@@ -1,6 +1,6 @@
-"""Jobs to test the queue with; run with a port, an API process that knows them."""
+"""Jobs to test the queue with; run as a program, an API process that knows them."""
 
-import sys
+import socket
 import threading
 import time
 from datetime import timedelta
@@ -76,6 +76,14 @@ def in_thread(step: Any) -> threading.Thread:
     return thread
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """`python -m tests.api.jobs.handlers`: prints its port and serves until it is killed."""
     background.JOB_KINDS.update(KINDS)  # type: ignore[attr-defined]
-    uvicorn.run(create_app(ApiSettings()), port=int(sys.argv[1]), log_config=None, access_log=False)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        print(listener.getsockname()[1], flush=True)
+        config = uvicorn.Config(create_app(ApiSettings()), log_config=None, access_log=False)
+        uvicorn.Server(config).run([listener])
+
+
+if __name__ == "__main__":
+    main()

@@ -148,7 +148,7 @@ class Queue(RuleBasedStateMachine):
                 self.ended(job_id, Status.FAILED)
             else:
                 self.ended(job_id, Status.QUEUED)
-                self.jobs[job_id] = replace(self.jobs[job_id], run_after=self.now + timedelta(seconds=2))
+                self.jobs[job_id] = replace(self.jobs[job_id], run_after=self.now + timedelta(seconds=1))
 
     @invariant()
     def store_and_model_agree(self) -> None:

@@ -13,11 +13,14 @@ from api import background
 from api.access.actors import Actor
 from api.clock import now
 from api.jobs.queue import enqueue
+from api.main import create_app
+from api.settings import ApiSettings
 from api.storage.database import Database
 from api.storage.tables.access import actor
 from api.storage.tables.jobs import job
 from tests.api.conftest import MakeClient, bearer, make_actor
 from tests.api.jobs.handlers import KINDS
+from tests.stores import StoreSettings
 
 
 @pytest.fixture(autouse=True)
@@ -196,6 +199,18 @@ def test_a_stopping_server_ends_its_streams(make_client: MakeClient, tmp_path: P
     told = events(client.get(f"/v1/jobs/{job_id}/events"))
 
     assert [event for event, _, _ in told] == ["progress"]
+
+
+def test_stopping_the_api_puts_its_running_job_back(store: StoreSettings, tmp_path: Path) -> None:
+    app = create_app(ApiSettings(data_dir=tmp_path / "data", **store))
+    with TestClient(app) as client:
+        client.headers.update(bearer(make_actor(app.state.database)))
+        job_id = waiting(client, tmp_path)
+        until(client, job_id, "running")
+
+    with app.state.database.read() as connection:
+        row = connection.execute(select(job).where(job.c.id == job_id)).one()
+    assert (row.status, row.attempts, row.worker) == ("queued", 0, None)
 
 
 def test_metrics_tell_how_much_waits(make_client: MakeClient, tmp_path: Path) -> None:
