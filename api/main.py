@@ -32,7 +32,6 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     reader = PublishedReader(settings.folders, timezone=settings.timezone, threads=settings.api_threads)
 
     database = Database(settings)
-    background = Background(settings, database, reader)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -40,6 +39,8 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
         if settings.environment == "development":
             upgrade(database)
         require_newest(database)
+        # New with every start: an application may be started again, a thread may not.
+        background = app.state.background = Background(settings, database, reader)
         background.start()
         yield
         background.stop(settings.shutdown_seconds)
@@ -58,7 +59,7 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.reader = reader
     app.state.database = database
-    app.state.background = background
+    app.state.background = Background(settings, database, reader)
     app.state.metrics = Metrics()
     app.state.shutting_down = False
     install_inner_edge(app, settings)
