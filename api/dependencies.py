@@ -1,4 +1,7 @@
-"""What routes are handed: settings, the published data, the operational store, the clock, effects."""
+"""What routes are handed: settings, the published data, the operational store, the clock, effects.
+
+Nothing here waits, so nothing is worth a thread: FastAPI runs what is not `async` in one.
+"""
 
 from typing import Annotated
 
@@ -14,30 +17,30 @@ from api.storage.database import Database
 from segment_engine.runtime.published import PublishedReader
 
 
-def api_settings(request: Request) -> ApiSettings:
+async def api_settings(request: Request) -> ApiSettings:
     """The settings the application was made with."""
     settings: ApiSettings = request.app.state.settings
     return settings
 
 
-def published_reader(request: Request) -> PublishedReader:
+async def published_reader(request: Request) -> PublishedReader:
     """The process-wide reader of published versions."""
     reader: PublishedReader = request.app.state.reader
     return reader
 
 
-def operational_store(request: Request) -> Database:
+async def operational_store(request: Request) -> Database:
     """The operational store."""
     database: Database = request.app.state.database
     return database
 
 
-def current_caller(request: Request, actor: CurrentActor) -> Caller:
+async def current_caller(request: Request, actor: CurrentActor) -> Caller:
     """Who is asking, as audit rows name them."""
     return actor.caller(request.state.request_id, request.client.host if request.client else None)
 
 
-def current_effects(
+async def current_effects(
     request: Request,
     caller: Annotated[Caller, Depends(current_caller)],
     idempotency_key: IdempotencyKey = None,

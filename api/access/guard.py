@@ -103,7 +103,7 @@ def missing(permission: Permission) -> Problem:
     return Problem("not_permitted", "", f"没有权限:{zh}", f"The permission `{permission}` is needed: {en}.")
 
 
-def current_actor(request: Request) -> Actor:
+async def current_actor(request: Request) -> Actor:
     """Who is asking; only for routes that are not public."""
     actor: Actor = request.state.cdp_actor
     return actor

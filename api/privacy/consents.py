@@ -10,9 +10,10 @@ from api.audit.log import Entry, append
 from api.caller import Caller
 from api.privacy.schemas import Consent, ConsentChange, Purpose
 from api.storage.tables.customers import customer_consent
-from api.versions import require_version
+from api.versions import require_changed, require_version
 
-NEVER_ASKED: dict[str, Any] = {"granted": None, "source": None, "changed_by": None, "changed_at": None, "version": 0}
+UNASKED_VERSION = 1
+NEVER_ASKED: dict[str, Any] = {"granted": None, "source": None, "changed_by": None, "changed_at": None, "version": UNASKED_VERSION}
 
 
 def consents_of(connection: Connection, one_id: str) -> list[Consent]:
@@ -29,37 +30,34 @@ def change_consent(
     purpose: Purpose,
     change: ConsentChange,
     *,
-    if_match: str | None,
+    if_match: int,
     now: datetime,
 ) -> Consent:
-    """Write one consent and its audit row. Raises PreconditionRequiredError, PreconditionFailedError."""
+    """Write one consent and its audit row; raises PreconditionFailedError."""
     place = (customer_consent.c.one_id == one_id) & (customer_consent.c.purpose == purpose)
     row = connection.execute(select(customer_consent).where(place)).mappings().one_or_none()
-    version = require_version(row["version"] if row else 0, if_match)
+    require_version(row["version"] if row else UNASKED_VERSION, if_match)
     values = {
         "granted": change.granted,
         "source": change.source,
         "changed_by": caller.key,
         "changed_at": now,
-        "version": version + 1,
+        "version": if_match + 1,
     }
     if row is None:
-        changed = _inserted(connection, {"one_id": one_id, "purpose": purpose, **values})
+        require_changed(_inserted(connection, {"one_id": one_id, "purpose": purpose, **values}))
     else:
-        same = customer_consent.c.version == version
-        changed = connection.execute(update(customer_consent).where(place & same).values(values)).rowcount == 1
-    # Somebody else was faster between our look and our write: 412 like any other stale version.
-    require_version(version if changed else version + 1, if_match)
+        same = customer_consent.c.version == if_match
+        require_changed(connection.execute(update(customer_consent).where(place & same).values(values)).rowcount)
     before = None if row is None else {"granted": row["granted"], "source": row["source"]}
     after = {"granted": change.granted, "source": change.source}
     append(connection, caller, Entry(f"consent.{purpose}", "customer", one_id, before, after), now=now)
     return Consent.model_validate({"purpose": purpose, **values})
 
 
-def _inserted(connection: Connection, values: dict[str, Any]) -> bool:
+def _inserted(connection: Connection, values: dict[str, Any]) -> int:
     try:
         with connection.begin_nested():
-            connection.execute(insert(customer_consent).values(values))
+            return connection.execute(insert(customer_consent).values(values)).rowcount
     except IntegrityError:
-        return False
-    return True
+        return 0

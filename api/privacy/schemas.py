@@ -43,7 +43,7 @@ class Consent(BaseModel):
     source: ConsentSource | None
     changed_by: str | None
     changed_at: datetime | None
-    version: int = Field(description="For If-Match; 0 when never asked / 版本号")
+    version: int = Field(description="In quotes it is the ETag for If-Match; 1 when never asked / 版本号")
 
 
 class Consents(BaseModel):

@@ -7,7 +7,7 @@ What is written belongs to the domains; the schema to `api.storage.migrations`.
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -15,7 +15,8 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from api.storage.lock import QueueTimeoutError, WriteQueue
+from api.storage.group import CommitGroup, WaitedTooLongError
+from api.storage.lock import FileLock
 from segment_engine.runtime.settings import SharedSettings
 
 T = TypeVar("T")
@@ -59,13 +60,14 @@ class Database:
     def __init__(self, settings: SharedSettings) -> None:
         self.url = database_url(settings)
         self.kind: Engines = "sqlite" if self.url.get_backend_name() == "sqlite" else "postgresql"
-        self._queue: WriteQueue | None = None
+        self._lock: FileLock | None = None
         if self.kind == "sqlite":
             file = Path(str(self.url.database))
             file.parent.mkdir(parents=True, exist_ok=True)
-            self._queue = WriteQueue(file.with_name(f"{file.name}.queue"), timeout_seconds=BUSY_SECONDS)
+            self._lock = FileLock(file.with_name(f"{file.name}.queue"))
         self._engine = _sqlite_engine(self.url) if self.kind == "sqlite" else _postgres_engine(self.url)
         self._writer = self._engine.execution_options(cdp_write=True)
+        self._group = CommitGroup(self._transaction, timeout_seconds=BUSY_SECONDS)
 
     @property
     def engine(self) -> Engine:
@@ -84,24 +86,22 @@ class Database:
     def write(self, work: Callable[[Connection], T]) -> T:
         """Do the work in one transaction; `work` may be called again when the engine undid it for reasons of its own.
 
+        On SQLite another thread may do it, together with the work of other writers (`api.storage.group`).
         Repeated are PostgreSQL's serialization failures and deadlocks, at most RETRIES times. Nothing else is: after
         an error while committing nobody knows whether it happened, so the caller's Idempotency-Key decides.
         Raises StoreBusyError when others held the store too long, and whatever `work` raises.
         """
-        for attempt in range(RETRIES + 1):
-            try:
-                with self._turn(), self._writer.connect() as connection, connection.begin():
-                    return work(connection)
-            except (QueueTimeoutError, PoolTimeoutError) as error:
+        try:
+            if self.kind == "sqlite":
+                done: T = self._group.write(work)
+                return done
+            return self._retried(work)
+        except (WaitedTooLongError, PoolTimeoutError) as error:
+            raise StoreBusyError from error
+        except DBAPIError as error:
+            if sql_state(error) == LOCK_TIMEOUT or _is_sqlite_busy(error):
                 raise StoreBusyError from error
-            except DBAPIError as error:
-                state = sql_state(error)
-                if state == LOCK_TIMEOUT or _is_sqlite_busy(error):
-                    raise StoreBusyError from error
-                if state not in (SERIALIZATION_FAILURE, DEADLOCK) or attempt == RETRIES:
-                    raise
-            time.sleep(RETRY_BASE_SECONDS * 2**attempt * random.uniform(0.5, 1.5))  # noqa: S311 (jitter, no secret)
-        raise AssertionError("the loop returns or raises")
+            raise
 
     def check(self) -> None:
         """Assert that connections are set up as they must be; raises StoreUnusableError."""
@@ -121,7 +121,7 @@ class Database:
         What a PostgreSQL keeps in its write-ahead log and in backups goes with their own retention.
         """
         emptied = ["pragma wal_checkpoint(truncate)"] if self.kind == "sqlite" else []
-        with self._turn(), self._engine.connect() as connection:
+        with self._lock_held(), self._engine.connect() as connection:
             driver = connection.connection.dbapi_connection
             assert driver is not None, "a connection that was just taken is open"
             if self.kind == "postgresql":
@@ -134,11 +134,27 @@ class Database:
 
     def close(self) -> None:
         self._engine.dispose()
-        if self._queue is not None:
-            self._queue.close()
+        if self._lock is not None:
+            self._lock.close()
 
-    def _turn(self) -> Any:
-        return nullcontext() if self._queue is None else self._queue.turn()
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        with self._lock_held(), self._writer.connect() as connection, connection.begin():
+            yield connection
+
+    def _retried(self, work: Callable[[Connection], T]) -> T:
+        for attempt in range(RETRIES + 1):
+            try:
+                with self._transaction() as connection:
+                    return work(connection)
+            except DBAPIError as error:
+                if sql_state(error) not in (SERIALIZATION_FAILURE, DEADLOCK) or attempt == RETRIES:
+                    raise
+            time.sleep(RETRY_BASE_SECONDS * 2**attempt * random.uniform(0.5, 1.5))  # noqa: S311 (jitter, no secret)
+        raise AssertionError("the loop returns or raises")
+
+    def _lock_held(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._lock is None else self._lock.held()
 
 
 def database_url(settings: SharedSettings) -> URL:

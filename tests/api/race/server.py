@@ -3,10 +3,12 @@
 `python -m tests.api.race.server DATA_DIR [DATABASE_URL]` prints its port and serves until it is killed.
 """
 
+import os
+import signal
 import socket
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import uvicorn
 from fastapi import APIRouter, Response
@@ -22,6 +24,8 @@ from api.settings import ApiSettings
 from api.shapes import Input
 
 router = APIRouter(prefix="/race")
+# The process that is started again after a crash lives.
+SURVIVES = "CDP_TEST_SURVIVES" in os.environ
 SOLD_OUT = Problem("sold_out", "", "已领完", "None are left.")
 
 
@@ -41,6 +45,24 @@ def issue(body: Claim, effects: CurrentEffects, caller: CurrentCaller) -> Respon
         return Reply({"coupon": body.coupon}, 201)
 
     return effects.once(work)
+
+
+@router.post("/coupons/killed-{moment}")
+@for_staff
+def issue_and_die(moment: Literal["before", "after"], body: Claim, effects: CurrentEffects) -> Response:
+    """The machine fails in the worst moment: just before the commit, or just after it, before anybody was told."""
+
+    def work(connection: Connection) -> Reply:
+        connection.execute(text("update race_cap set issued = issued + 1"))
+        connection.execute(text("insert into race_coupon (claim) values (:claim)"), {"claim": body.coupon})
+        if moment == "before" and not SURVIVES:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Reply({"coupon": body.coupon}, 201)
+
+    answer = effects.once(work)
+    if moment == "after" and not SURVIVES:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return answer
 
 
 @router.post("/naive-coupons")

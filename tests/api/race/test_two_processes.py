@@ -1,24 +1,17 @@
 """Two API processes on one store, clients let go at one moment: nothing lost, nothing double, nothing locked."""
 
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx2
-import pytest
 from sqlalchemy import text
 
 from api.audit.verify import verify
-from api.settings import ApiSettings
-from api.storage.database import Database
-from tests.api.conftest import Stores, bearer, make_actor
+from tests.api.conftest import bearer
+from tests.api.race.conftest import CAP, Race
 
-CAP, CLIENTS, CLAIMS_EACH = 60, 12, 10
+CLIENTS, CLAIMS_EACH = 12, 10
 
 
 @dataclass(frozen=True)
@@ -26,50 +19,6 @@ class Attempt:
     claim: str
     status: int
     replayed: bool
-
-
-@dataclass(frozen=True)
-class Race:
-    """Two processes, the store they share, and a key."""
-
-    addresses: list[str]
-    database: Database
-    key: str
-
-
-@contextmanager
-def api_process(data_dir: Path, address: dict[str, str]) -> Iterator[str]:
-    command = [sys.executable, "-m", "tests.api.race.server", str(data_dir), *address.values()]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        assert process.stdout is not None
-        port = process.stdout.readline().strip()
-        try:
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.kill()
-
-
-@pytest.fixture(scope="module", params=("sqlite", "postgresql"))
-def race(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Race]:
-    data_dir = tmp_path_factory.mktemp("race")
-    name = "sqlite_stores" if request.param == "sqlite" else "postgres_stores"
-    stores: Stores = request.getfixturevalue(name)
-    with stores.new(data_dir) as address:
-        database = Database(ApiSettings(data_dir=data_dir, **address))
-        with database.engine.begin() as connection:
-            connection.execute(text("create table race_cap (cap integer, issued integer)"))
-            connection.execute(text("create table race_coupon (claim text)"))
-        with api_process(data_dir, address) as first, api_process(data_dir, address) as second:
-            yield Race([first, second], database, make_actor(database))
-        database.close()
-
-
-@pytest.fixture(autouse=True)
-def fresh(race: Race) -> None:
-    with race.database.engine.begin() as connection:
-        connection.execute(text("delete from race_cap"))
-        connection.execute(text("delete from race_coupon"))
-        connection.execute(text("insert into race_cap values (:cap, 0)"), {"cap": CAP})
 
 
 def run(race: Race, path: str, *, round_name: str = "first") -> list[Attempt]:
