@@ -23,6 +23,7 @@ from api.storage.tables.idempotency import idempotency
 
 KEEP = timedelta(hours=24)
 HEADER = "Idempotency-Key"
+REPLAYED = "Idempotency-Replayed"  # stands on an answer that was given before
 _KEY = re.compile(r"[\x21-\x7e]{1,128}")
 
 IdempotencyKey = Annotated[
@@ -85,7 +86,7 @@ class Effects:
         stored = self.database.write(lambda connection: self._in_transaction(connection, work))
         headers = dict(stored["headers"])
         if stored["replayed"]:
-            headers["Idempotency-Replayed"] = "true"
+            headers[REPLAYED] = "true"
         media_type = "application/json" if stored["body"] is not None else None
         return Response(stored["body"], status_code=stored["status"], headers=headers, media_type=media_type)
 

@@ -7,8 +7,16 @@ from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 
-from api.access.guard import guard
+from api.access.builtin_roles import ensure_builtin_roles, outdated_roles
+from api.access.credentials import Credentials
+from api.access.guard import guard, public
+from api.access.last_used import LastUsed
+from api.access.links import PatientLinks
+from api.access.oidc import Issuer
+from api.access_admin.router import router as access
 from api.background import Background
+from api.clock import now
+from api.contract import install_contract
 from api.customers.export_router import router as exports
 from api.customers.router import router as customers
 from api.edge.install import install_inner_edge, install_outer_edge
@@ -19,6 +27,7 @@ from api.jobs.router import router as jobs
 from api.operations.metrics import Metrics, MetricsMiddleware
 from api.operations.router import router as operations
 from api.outbox.router import router as outbox
+from api.privacy.router import router as privacy
 from api.settings import ApiSettings
 from api.storage.database import Database
 from api.storage.schema import require_newest, upgrade
@@ -30,8 +39,8 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     settings = settings or ApiSettings()
     configure_logging()
     reader = PublishedReader(settings.folders, timezone=settings.timezone, threads=settings.api_threads)
-
     database = Database(settings)
+    last_used = LastUsed(database)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -39,11 +48,14 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
         if settings.environment == "development":
             upgrade(database)
         require_newest(database)
+        _complete_roles(database)
+        last_used.start()
         # New with every start: an application may be started again, a thread may not.
         background = app.state.background = Background(settings, database, reader)
         background.start()
         yield
         background.stop(settings.shutdown_seconds)
+        last_used.stop()
         reader.close()
         database.close()
 
@@ -56,18 +68,36 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
         generate_unique_id_function=_route_name,
         dependencies=[Depends(guard), Depends(UnknownParameters())],
     )
+    for page in app.routes:
+        if isinstance(page, APIRoute):  # nothing else is there yet but the documentation's own pages
+            public(page.endpoint)
     app.state.settings = settings
     app.state.reader = reader
     app.state.database = database
     app.state.background = Background(settings, database, reader)
+    app.state.credentials = Credentials(database, last_used, PatientLinks(database, reader), _issuer(settings))
     app.state.metrics = Metrics()
     app.state.shutting_down = False
     install_inner_edge(app, settings)
     app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
     install_outer_edge(app)
-    for router in (operations, customers, exports, jobs, files, outbox):
+    for router in (operations, access, customers, exports, privacy, jobs, files, outbox):
         app.include_router(router)
+    install_contract(app)
     return app
+
+
+def _complete_roles(database: Database) -> None:
+    with database.read() as connection:
+        if not outdated_roles(connection):
+            return
+    database.write(lambda connection: ensure_builtin_roles(connection, now()))
+
+
+def _issuer(settings: ApiSettings) -> Issuer | None:
+    if settings.oidc_issuer is None or settings.oidc_audience is None:
+        return None
+    return Issuer(settings.oidc_issuer, settings.oidc_audience, settings.oidc_claim)
 
 
 def _route_name(route: APIRoute) -> str:

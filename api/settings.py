@@ -1,8 +1,9 @@
 """Settings of the API, read from the environment (`CDP_*`)."""
 
-from typing import Literal
+from typing import Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from segment_engine.runtime.settings import SharedSettings
 
@@ -30,6 +31,30 @@ class ApiSettings(SharedSettings):
     rate_burst_per_address: float = Field(
         default=400, ge=1, allow_inf_nan=False, description="Requests of one address at once / 每地址瞬时请求上限"
     )
+    rate_limit_per_patient: float = Field(
+        default=5,
+        ge=0,
+        allow_inf_nan=False,
+        description="Requests per second and patient account, 0 for no limit / 每患者账号每秒请求数,0 表示不限",
+    )
+    oidc_issuer: str | None = Field(
+        default=None, description="OpenID Connect issuer whose tokens staff may use / 统一身份认证的签发者地址"
+    )
+    oidc_audience: str | None = Field(
+        default=None, min_length=1, description="Audience that those tokens must name / 令牌必须包含的受众"
+    )
+    oidc_claim: str = Field(
+        default="sub", min_length=1, description="Claim that holds an actor's oidc_subject / 对应员工的声明字段"
+    )
+    wechat_app_id: str | None = Field(
+        default=None, min_length=1, description="Mini program whose users may log in / 患者小程序的 AppID"
+    )
+    wechat_app_secret: SecretStr | None = Field(
+        default=None, min_length=1, description="That mini program's secret / 患者小程序的 AppSecret"
+    )
+    wechat_api_url: str = Field(
+        default="https://api.weixin.qq.com", description="WeChat's API, or a gateway to it / 微信接口地址"
+    )
     drain_seconds: float = Field(
         default=0,
         ge=0,
@@ -55,3 +80,24 @@ class ApiSettings(SharedSettings):
     outbox_transport: Literal["file", "console"] = Field(
         default="file", description="Where messages go: a file a day, or stdout / 消息发送方式"
     )
+
+    @field_validator("oidc_issuer", "wechat_api_url")
+    @classmethod
+    def _is_safe_to_call(cls, address: str | None) -> str | None:
+        """Keys and secrets travel there: encrypted, unless they never leave the machine."""
+        if address is None:
+            return None
+        url = urlsplit(address)
+        local = url.scheme == "http" and url.hostname in ("127.0.0.1", "::1", "localhost")
+        if not url.hostname or not (url.scheme == "https" or local):
+            raise ValueError("the address should begin with https:// / 地址应以 https:// 开头")
+        return address
+
+    @model_validator(mode="after")
+    def _audience_is_told(self) -> Self:
+        if self.oidc_issuer is not None and self.oidc_audience is None:
+            raise ValueError(
+                "CDP_OIDC_ISSUER needs CDP_OIDC_AUDIENCE: otherwise tokens for other services would be taken / "
+                "设置 CDP_OIDC_ISSUER 时必须同时设置 CDP_OIDC_AUDIENCE"
+            )
+        return self

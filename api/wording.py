@@ -21,6 +21,8 @@ CHINESE = {
     "extra_forbidden": "不支持的参数",
     "invalid_key": "字段名应为文本",
     "none_required": "应为空值 null",
+    # permissions
+    "unknown_permission": "没有这个权限点",
     # objects and lists
     "model_type": "应为 JSON 对象",
     "model_attributes_type": "应为 JSON 对象",

@@ -38,8 +38,17 @@ class Grant:
     permissions: frozenset[str]
     data_scope: Mapping[ScopeChannel, Level]
 
-    def gives(self, permission: Permission) -> bool:
+    def gives(self, permission: str) -> bool:
         return ALL in self.permissions or permission in self.permissions
+
+    def covers(self, clinic_id: str) -> bool:
+        """Whether it holds at the clinic; what holds at headquarters holds everywhere."""
+        return self.clinic_id in (EVERY_CLINIC, clinic_id)
+
+    def level(self, channel: ScopeChannel) -> Level:
+        """Whose customers of the channel it reaches; the clinic of headquarters is every clinic."""
+        level = self.data_scope.get(channel, Level.NONE)
+        return Level.ALL if level is Level.CLINIC and self.clinic_id == EVERY_CLINIC else level
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +86,12 @@ class Actor:
             return False
         return any(grant.gives(permission) for grant in self.grants)
 
+    def clinics(self, permission: Permission) -> frozenset[str]:
+        """The clinics at which the permission is held; EVERY_CLINIC among them is headquarters."""
+        if not self.may(permission):
+            return frozenset()
+        return frozenset(grant.clinic_id for grant in self.grants if grant.gives(permission))
+
     def reaches(self, permission: Permission) -> frozenset[Reach]:
         """Whose customers the permission reaches; empty is nobody's."""
         return frozenset(self._reaches(permission)) if self.may(permission) else frozenset()
@@ -88,8 +103,9 @@ class Actor:
         for grant in self.grants:
             if not grant.gives(permission):
                 continue
-            for channel, level in grant.data_scope.items():
-                if level is Level.ALL or (level is Level.CLINIC and grant.clinic_id == EVERY_CLINIC):
+            for channel in ScopeChannel:
+                level = grant.level(channel)
+                if level is Level.ALL:
                     yield Reach(channel, Level.ALL)
                 elif level is Level.CLINIC:
                     yield Reach(channel, Level.CLINIC, clinic_id=grant.clinic_id)

@@ -13,9 +13,10 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api.access.actors import Actor
-from api.access.keys import key_owner
+from api.access.credentials import Credentials
 from api.access.permissions import LABELS, Permission
 from api.clock import now
+from api.edge.rate_limit import limit
 from api.edge.routes import matched_route
 from api.errors import NotAuthenticatedError, NotPermittedError, Problem
 
@@ -91,6 +92,9 @@ def guard(request: Request, bearer: Bearer) -> None:
         raise NotAuthenticatedError(NOT_AUTHENTICATED)
     request.state.cdp_actor = actor
     request.state.actor = f"{actor.kind}:{actor.id}"
+    if actor.kind == "patient":
+        rate = request.app.state.settings.rate_limit_per_patient
+        limit(request, request.state.actor, rate=rate, burst=max(1.0, 2 * rate))
     if access.patients != (actor.kind == "patient"):
         raise NotPermittedError(PATIENTS_ONLY if access.patients else STAFF_ONLY)
     if access.permission is not None and not actor.may(access.permission):
@@ -113,7 +117,5 @@ CurrentActor = Annotated[Actor, Depends(current_actor)]
 
 
 def _actor(request: Request, bearer: HTTPAuthorizationCredentials | None) -> Actor | None:
-    if bearer is None:
-        return None
-    with request.app.state.database.read() as connection:
-        return key_owner(connection, bearer.credentials, now=now())
+    credentials: Credentials = request.app.state.credentials
+    return None if bearer is None else credentials.actor(bearer.credentials, now=now())

@@ -7,10 +7,11 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy import Connection, bindparam, insert
 
-from api.access.actors import Actor, Grant, Level, ScopeChannel
-from api.storage.tables.access import actor, actor_role, api_key, role
+from api.access.actors import Actor
+from api.access.owners import WITH_GRANTS, owner
+from api.storage.tables.access import actor, api_key
 
 _KEY = re.compile(r"cdp_([0-9a-f]{16})_([0-9a-f]{64})")
 
@@ -55,25 +56,9 @@ def make_key(
     return NewKey(key_id, f"cdp_{key_id}_{secret}")
 
 
-_KEY_WITH_GRANTS = (
-    select(
-        api_key.c.secret_hash,
-        api_key.c.scopes,
-        api_key.c.expires_at,
-        api_key.c.revoked_at,
-        actor.c.id,
-        actor.c.kind,
-        actor.c.name,
-        actor.c.staff_id,
-        actor.c.is_active,
-        actor_role.c.role_id,
-        actor_role.c.clinic_id,
-        role.c.permissions,
-        role.c.data_scope,
-    )
-    .join_from(api_key, actor, api_key.c.actor_id == actor.c.id)
-    .outerjoin(actor_role, actor_role.c.actor_id == actor.c.id)
-    .outerjoin(role, role.c.id == actor_role.c.role_id)
+_WITH_KEY = (
+    WITH_GRANTS.add_columns(api_key.c.secret_hash, api_key.c.scopes, api_key.c.expires_at, api_key.c.revoked_at)
+    .join(api_key, api_key.c.actor_id == actor.c.id)
     .where(api_key.c.id == bindparam("key_id"))
 )
 
@@ -84,28 +69,11 @@ def key_owner(connection: Connection, text: str, *, now: datetime) -> Actor | No
     if match is None:
         return None
     key_id, secret = match.groups()
-    rows = connection.execute(_KEY_WITH_GRANTS, {"key_id": key_id}).all()
+    rows = connection.execute(_WITH_KEY, {"key_id": key_id}).all()
     if not rows or not hmac.compare_digest(rows[0].secret_hash, secret_hash(secret)):
         return None
     first = rows[0]
     expired = first.expires_at is not None and first.expires_at <= now
     if expired or first.revoked_at is not None or not first.is_active:
         return None
-    return Actor(
-        kind=first.kind,
-        id=first.id,
-        name=first.name,
-        staff_id=first.staff_id,
-        scopes=None if first.scopes is None else frozenset(first.scopes),
-        grants=tuple(
-            Grant(
-                row.role_id,
-                row.clinic_id,
-                frozenset(row.permissions),
-                {ScopeChannel(channel): Level(level) for channel, level in row.data_scope.items()},
-            )
-            for row in rows
-            if row.role_id is not None
-        ),
-        credential=key_id,
-    )
+    return owner(rows, scopes=first.scopes, credential=key_id)

@@ -3,7 +3,7 @@
 `export_query` and `audited` are all that the route and the job know of it.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -12,13 +12,15 @@ import duckdb
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from api.access.actors import Actor, Level, Reach, ScopeChannel
+from api.access.actors import Actor
+from api.access.masking import MASKS, permission_for
 from api.access.permissions import Permission
 from api.customers.repository import FLAGS
-from api.customers.schemas import Channel
+from api.customers.schemas import Channel, CustomerFilter
+from api.customers.sight import Sight
 from api.errors import InvalidError, Problem
 from api.exports.sheet import Column, Kind
-from api.shapes import Choice, Input, Text
+from api.shapes import Choice, Input
 
 MAX_ROWS = 100_000
 TOO_LARGE = Problem(
@@ -71,15 +73,6 @@ def _each_once(columns: list[Any]) -> list[Any]:
     return columns
 
 
-class ExportFilter(Input):
-    """The filters of the customer list."""
-
-    clinic_id: Annotated[Annotated[str, Text(1, 64)] | None, Field(description="Home clinic / 所属机构")] = None
-    channel: Annotated[
-        Choice[Channel] | None, Field(description="Only customers known through this channel / 客户身份渠道")
-    ] = None
-
-
 class ExportRequest(Input):
     """What is to be exported, and how."""
 
@@ -89,7 +82,7 @@ class ExportRequest(Input):
         Annotated[list[Choice[ExportColumn]], Field(min_length=1), AfterValidator(_each_once)] | None,
         Field(description="In this order; all of them without / 导出列"),
     ] = None
-    filter: ExportFilter = ExportFilter()
+    filter: CustomerFilter = CustomerFilter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,23 +94,38 @@ class ExportQuery:
     columns: tuple[Column, ...]
 
 
-def export_query(actor: Actor, request: ExportRequest) -> ExportQuery:
-    """The customers that the actor may export now, newest first, masked as in the list."""
+def export_query(actor: Actor, erased: Sequence[str], request: ExportRequest) -> ExportQuery:
+    """The customers that the actor may export now, newest first, masked as in the list.
+
+    Raises NotPermittedError for a filter on a field that the actor sees masked, InvalidError for a senseless one.
+    """
+    sight = Sight(actor, erased, Permission.CUSTOMER_EXPORT)
+    conditions, granted = sight.filtered(request.filter, "/filter"), sight.granted()
+    values = dict(conditions.values)
+    for one in granted:
+        values |= one.values
+    flags = "".join(f", {one.predicate} as {one.column}" for one in granted)
+    flag_of = {one.permission: one.column for one in granted}
     names = [column.value for column in request.columns or ExportColumn]
-    reached, values = _reached(actor.reaches(Permission.CUSTOMER_EXPORT))
-    conditions = [reached]
-    if request.filter.clinic_id is not None:
-        conditions.append("clinic_id = $clinic_id")
-        values["clinic_id"] = request.filter.clinic_id
-    if request.filter.channel is not None:
-        conditions.append(FLAGS[request.filter.channel])
     sql = f"""
-        select {", ".join(_CHANNELS if name == "channels" else name for name in names)}
-        from analyst.dim_customer
-        where {" and ".join(f"({condition})" for condition in conditions)}
-        order by created_at desc, customer_key desc
+        with
+        seen as (select *{flags} from marts.dim_customer where {conditions.text})
+        select {", ".join(_expression(name, flag_of) for name in names)}
+        from seen
+        join analyst.dim_customer as masked using (customer_key)
+        order by seen.created_at desc, customer_key desc
         """
     return ExportQuery(sql, values, tuple(Column(name, *HEADINGS[name]) for name in names))
+
+
+def _expression(name: str, flag_of: Mapping[Permission, str]) -> str:
+    """A column as the caller sees it: a personal field is masked where its permission does not reach."""
+    if name == "channels":
+        return _CHANNELS
+    permission = permission_for(name)
+    if permission is None:
+        return f"seen.{name}"
+    return f"case when {flag_of[permission]} then seen.{name} else masked.{name} end as {name}"
 
 
 def row_count(cursor: duckdb.DuckDBPyConnection, query: ExportQuery) -> int:
@@ -129,36 +137,12 @@ def row_count(cursor: duckdb.DuckDBPyConnection, query: ExportQuery) -> int:
 
 
 def audited(request: ExportRequest) -> dict[str, Any]:
-    """What the audit log says of the request; a filter value that is personal data must be digested here."""
-    return request.model_dump(mode="json", exclude_none=True)
+    """What the audit log says of the request; what was looked for in personal fields is masked."""
+    told = request.model_dump(mode="json", exclude_none=True)
+    told["filter"] = {name: MASKS[name][1](value) if name in MASKS else value for name, value in told["filter"].items()}
+    return told
 
 
 _CHANNELS = "concat_ws('、', {}) as channels".format(
-    ", ".join(f"case when {FLAGS[channel]} then '{name}' end" for channel, name in CHANNEL_NAMES.items())
+    ", ".join(f"case when seen.{FLAGS[channel]} then '{name}' end" for channel, name in CHANNEL_NAMES.items())
 )
-_STAFF = ("online_consultant_id", "consultant_id", "responsible_doctor_id", "customer_service_id")
-_CHANNEL_OF_SCOPE = {
-    ScopeChannel.PATIENT: Channel.PATIENT,
-    ScopeChannel.OFFICIAL_ACCOUNT: Channel.OFFICIAL_ACCOUNT_FAN,
-    ScopeChannel.MINI_PROGRAM: Channel.MINI_PROGRAM_USER,
-    ScopeChannel.WECOM: Channel.WECOM_CONTACT,
-    ScopeChannel.LEAD: Channel.LEAD,
-}
-
-
-def _reached(reaches: Collection[Reach]) -> tuple[str, dict[str, Any]]:
-    """The condition on customers within reach, and its values; nobody without any reach."""
-    conditions: list[str] = []
-    values: dict[str, Any] = {}
-    for number, reach in enumerate(sorted(reaches, key=repr)):
-        flag, name = FLAGS[_CHANNEL_OF_SCOPE[reach.channel]], f"reach_{number}"
-        match reach.level:
-            case Level.ALL:
-                conditions.append(flag)
-            case Level.CLINIC:
-                conditions.append(f"{flag} and list_contains(clinic_ids, ${name})")
-                values[name] = reach.clinic_id
-            case Level.OWN:
-                conditions.append(f"{flag} and ${name} in ({', '.join(_STAFF)})")
-                values[name] = reach.staff_id
-    return " or ".join(conditions) or "false", values

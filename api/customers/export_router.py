@@ -1,11 +1,12 @@
 """`/v1/exports`."""
 
+from typing import Any
+
 from fastapi import APIRouter, Response
 from sqlalchemy import Connection
 
 from api.access.guard import CurrentActor, requires
 from api.access.permissions import Permission
-from api.answers import problems
 from api.clock import now
 from api.customers.export import ExportRequest
 from api.customers.export_service import count_rows, request_export
@@ -17,13 +18,12 @@ from segment_engine.runtime.secret import tenant_secret
 
 router = APIRouter(prefix="/v1/exports", tags=["customers"])
 
-ANSWERS = {
+ANSWERS: dict[int | str, dict[str, Any]] = {
     202: {
         "description": "The job that writes the file / 导出任务",
         "model": JobAnswer,
         "headers": {"Location": {"description": "Where the job is followed / 任务地址", "schema": {"type": "string"}}},
     },
-    **problems(400, 401, 403, 413, 415, 422, 429, 503),
 }
 
 
@@ -40,7 +40,7 @@ def start_export(
 ) -> Response:
     """Export customers as XLSX or CSV; the job's result has a link to the file / 导出客户."""
     # Counted before the store is held: writers wait for nobody's query.
-    rows = count_rows(reader, actor, body)
+    rows = count_rows(effects.database, reader, actor, body)
     secret = tenant_secret(settings)
 
     def work(connection: Connection) -> Reply:

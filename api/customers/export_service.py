@@ -9,6 +9,7 @@ import duckdb
 from sqlalchemy import Connection
 
 from api.access.actors import Actor
+from api.access.erased import erased_customers
 from api.access.guard import missing
 from api.access.permissions import Permission
 from api.audit.log import Entry, append
@@ -21,6 +22,7 @@ from api.files.store import NewFile, record_file
 from api.jobs.context import Finished, JobContext
 from api.jobs.model import Job
 from api.jobs.queue import enqueue
+from api.storage.database import Database
 from segment_engine.runtime.published import PublishedReader
 from segment_engine.runtime.secret import tenant_secret
 
@@ -33,10 +35,11 @@ MEDIA_TYPES = {
 WRITERS: dict[str, Callable[..., int]] = {"xlsx": write_xlsx, "csv": write_csv}
 
 
-def count_rows(reader: PublishedReader, actor: Actor, request: ExportRequest) -> int:
-    """How many customers the export would have; raises InvalidError for too many, NothingPublishedError."""
+def count_rows(database: Database, reader: PublishedReader, actor: Actor, request: ExportRequest) -> int:
+    """How many customers it would have; raises InvalidError, NotPermittedError, NothingPublishedError."""
+    query = _query_now(database, actor, request)
     with reader.cursor() as (cursor, _):
-        return row_count(cursor, export_query(actor, request))
+        return row_count(cursor, query)
 
 
 def request_export(
@@ -60,8 +63,9 @@ def export_customers(context: JobContext) -> Finished:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     # The attempt is in the name: whoever lost the job writes beside its successor, never over it.
     path = folder / f"{context.job.id}-{context.job.attempts}-{secrets.token_hex(4)}.{request.format}"
+    query = _query_now(services.database, context.actor, request)
     with services.reader.cursor() as (cursor, pointer):
-        rows = _write(context, cursor, export_query(context.actor, request), request.format, path)
+        rows = _write(context, cursor, query, request.format, path)
     now = services.clock()
     file = NewFile(
         id=secrets.token_hex(16),
@@ -74,6 +78,12 @@ def export_customers(context: JobContext) -> Finished:
     )
     secret = tenant_secret(services.settings)
     return Finished(file.result, lambda connection: record_file(connection, file, secret=secret, now=now))
+
+
+def _query_now(database: Database, actor: Actor, request: ExportRequest) -> ExportQuery:
+    with database.read() as connection:
+        erased = erased_customers(connection)
+    return export_query(actor, erased, request)
 
 
 def _write(context: JobContext, cursor: duckdb.DuckDBPyConnection, query: ExportQuery, form: str, path: Path) -> int:

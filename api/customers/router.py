@@ -1,26 +1,40 @@
 """`/v1/customers`."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Path, Query
 
-from api.access.guard import requires
+from api.access.erased import erased_customers
+from api.access.guard import CurrentActor, requires
 from api.access.permissions import Permission
-from api.customers.schemas import CustomerPage, CustomerQuery
-from api.customers.service import customer_page
-from api.dependencies import Reader
-from api.errors import PROBLEM_MEDIA_TYPE
+from api.contract import answers
+from api.customers.schemas import CustomerAnswer, CustomerPage, CustomerQuery
+from api.customers.service import customer_answer, customer_page
+from api.customers.sight import Sight
+from api.dependencies import Reader, Store
+from api.shapes import Text
 
 router = APIRouter(prefix="/v1/customers", tags=["customers"])
 
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    422: {"description": "Every problem of the request", "content": {PROBLEM_MEDIA_TYPE: {}}},
-    503: {"description": "Nothing is published yet", "content": {PROBLEM_MEDIA_TYPE: {}}},
-}
+
+def current_sight(actor: CurrentActor, store: Store) -> Sight:
+    """What the caller sees of customers, at this moment."""
+    with store.read() as connection:
+        return Sight(actor, erased_customers(connection))
 
 
-@router.get("", responses=PROBLEMS)
+CurrentSight = Annotated[Sight, Depends(current_sight)]
+
+
+@router.get("")
 @requires(Permission.CUSTOMER_VIEW)
-def list_customers(query: Annotated[CustomerQuery, Query()], reader: Reader) -> CustomerPage:
-    """Customers of the published version, newest first, names and phones masked / 客户列表."""
-    return customer_page(reader, query)
+def list_customers(query: Annotated[CustomerQuery, Query()], reader: Reader, sight: CurrentSight) -> CustomerPage:
+    """Customers of the published version whom the caller may see, personal fields masked by role / 客户列表."""
+    return customer_page(reader, sight, query)
+
+
+@router.get("/{one_id}", responses=answers(404))
+@requires(Permission.CUSTOMER_VIEW)
+def read_customer(one_id: Annotated[str, Path(), Text(1, 64)], reader: Reader, sight: CurrentSight) -> CustomerAnswer:
+    """One customer, also by an id that was merged into another / 客户详情."""
+    return customer_answer(reader, sight, one_id)

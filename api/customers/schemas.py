@@ -21,21 +21,40 @@ class Channel(StrEnum):
     LEAD = "lead"
 
 
-class CustomerQuery(Input):
-    """Filters and page of the customer list; anything else in the query is refused."""
+class Sort(StrEnum):
+    """What the list is sorted by: the newest first, names from A on; customers without a value come last."""
 
-    limit: Annotated[int, QueryInt(1, MAX_PAGE), Field(description="Customers per page / 每页条数")] = 50
-    cursor: Annotated[
-        str | None, Field(max_length=200, description="`next_cursor` of the page before / 上一页返回的游标")
-    ] = None
+    CREATED_AT = "created_at"
+    LAST_VISIT_AT = "last_visit_at"
+    NAME = "name"
+
+
+class CustomerFilter(Input):
+    """Which customers; anything else is refused."""
+
     clinic_id: Annotated[Annotated[str, Text(1, 64)] | None, Field(description="Home clinic / 所属机构")] = None
     channel: Annotated[
         Choice[Channel] | None, Field(description="Only customers known through this channel / 客户身份渠道")
     ] = None
+    phone: Annotated[
+        Annotated[str, Text(3, 32)] | None, Field(description="Exactly this number, however written / 手机号(精确)")
+    ] = None
+    name: Annotated[Annotated[str, Text(1, 50)] | None, Field(description="Begins with / 姓名(开头)")] = None
+    nickname: Annotated[Annotated[str, Text(1, 50)] | None, Field(description="Contains / 昵称(包含)")] = None
+
+
+class CustomerQuery(CustomerFilter):
+    """Filters, order and page of the customer list."""
+
+    limit: Annotated[int, QueryInt(1, MAX_PAGE), Field(description="Customers per page / 每页条数")] = 50
+    cursor: Annotated[
+        str | None, Field(max_length=4000, description="`next_cursor` of the page before / 上一页返回的游标")
+    ] = None
+    sort: Annotated[Choice[Sort], Field(description="Newest first, or names from A on / 排序")] = Sort.CREATED_AT
 
 
 class Customer(BaseModel):
-    """One customer; names and phones are masked."""
+    """One customer; names and phones are masked for whoever may not see them."""
 
     one_id: str
     nickname: str | None
@@ -62,8 +81,16 @@ class Customer(BaseModel):
     created_at: datetime | None
 
 
+class CustomerAnswer(BaseModel):
+    """One customer."""
+
+    version: str = Field(description="Published version the customer was read from / 数据版本")
+    as_of: date
+    customer: Customer
+
+
 class CustomerPage(BaseModel):
-    """One page, newest customers first; `next_cursor` is null on the last page."""
+    """One page, in the order of the sort; `next_cursor` is null on the last page."""
 
     version: str = Field(description="Published version the page was read from / 数据版本")
     as_of: date

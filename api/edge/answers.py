@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from api.errors import PROBLEM_MEDIA_TYPE, ApiError, NotReadyError, Problem, pointer
+from api.storage.database import StoreBusyError
 from api.wording import chinese
 from segment_engine.runtime.published import DamagedPointerError, NothingPublishedError
 
@@ -30,6 +31,12 @@ DAMAGED_POINTER = Problem(
     "已发布数据的指针已损坏,请运行 cdp doctor",
     "What is published cannot be found: its pointer is damaged; run cdp doctor.",
 )
+STORE_BUSY = Problem(
+    "store_busy",
+    "",
+    "系统繁忙,未做任何更改,请稍后重试",
+    "The store is busy; nothing was changed, try again.",
+)
 
 
 def install_error_handlers(app: FastAPI) -> None:
@@ -46,6 +53,10 @@ def install_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(DamagedPointerError)
     async def _damaged_pointer(request: Request, error: DamagedPointerError) -> JSONResponse:
         return error_answer(request.scope, NotReadyError(DAMAGED_POINTER))
+
+    @app.exception_handler(StoreBusyError)
+    async def _store_busy(request: Request, error: StoreBusyError) -> JSONResponse:
+        return error_answer(request.scope, NotReadyError(STORE_BUSY, headers={"Retry-After": "1"}))
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:

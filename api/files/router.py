@@ -10,10 +10,10 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy import Connection
 
 from api.access.guard import public
-from api.answers import problems
 from api.audit.log import Entry, append
 from api.caller import Caller
 from api.clock import now
+from api.contract import answers
 from api.dependencies import Store
 from api.errors import NotFoundError, Problem
 from api.files.store import StoredFile, fetchable
@@ -26,7 +26,7 @@ UNKNOWN_LINK = Problem(
 )
 ANSWERS = {
     200: {"description": "The file / 文件", "content": {"application/octet-stream": {}}},
-    **problems(404, 429, 503),
+    **answers(404),
 }
 
 

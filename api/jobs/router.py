@@ -9,8 +9,8 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from sqlalchemy import Connection
 
 from api.access.guard import CurrentActor, for_staff
-from api.answers import problems
 from api.clock import now
+from api.contract import answers
 from api.dependencies import CurrentEffects, Settings, Store
 from api.effects import Reply
 from api.jobs import service
@@ -47,7 +47,7 @@ def job_of_path(job_id: JobId, actor: CurrentActor, store: Store) -> Job:
 JobOfPath = Annotated[Job, Depends(job_of_path)]
 
 
-@router.get("", responses=problems(401, 403, 422, 429, 503))
+@router.get("")
 @for_staff
 def list_jobs(query: Annotated[Page, Query()], actor: CurrentActor, store: Store, settings: Settings) -> JobPage:
     """The caller's jobs, newest first / 我的任务."""
@@ -63,9 +63,7 @@ def list_jobs(query: Annotated[Page, Query()], actor: CurrentActor, store: Store
     )
 
 
-@router.get(
-    "/{job_id}", responses={304: {"description": "As before / 无变化"}, **problems(401, 403, 404, 422, 429, 503)}
-)
+@router.get("/{job_id}", responses={304: {"description": "As before / 无变化"}, **answers(404)})
 @for_staff
 def read_job(
     job: JobOfPath,
@@ -82,7 +80,7 @@ def read_job(
     return job_answer(job, tenant_secret(settings))
 
 
-@router.post("/{job_id}/cancel", responses=problems(400, 401, 403, 404, 409, 413, 415, 422, 429, 503))
+@router.post("/{job_id}/cancel", responses=answers(404, 409))
 @for_staff
 def cancel_job(job_id: JobId, actor: CurrentActor, effects: CurrentEffects, settings: Settings) -> JobAnswer:
     """Cancel a job: a waiting one at once, a running one as soon as its worker hears of it / 取消任务."""
@@ -94,7 +92,7 @@ def cancel_job(job_id: JobId, actor: CurrentActor, effects: CurrentEffects, sett
     return effects.once(work)  # type: ignore[return-value]
 
 
-@router.get("/{job_id}/events", response_class=EventSourceResponse, responses=problems(401, 403, 404, 422, 429, 503))
+@router.get("/{job_id}/events", response_class=EventSourceResponse, responses=answers(404))
 @for_staff
 async def follow_job(
     job: JobOfPath,

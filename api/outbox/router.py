@@ -8,7 +8,6 @@ from pydantic import BaseModel, Field
 
 from api.access.guard import requires
 from api.access.permissions import Permission
-from api.answers import problems
 from api.dependencies import Store
 from api.keyset import Page, Place
 from api.outbox.kinds import Delivery
@@ -48,7 +47,7 @@ class OutboxPage(BaseModel):
     next_cursor: str | None
 
 
-@router.get("", responses=problems(401, 403, 422, 429, 503))
+@router.get("")
 @requires(Permission.AUDIT_VIEW)
 def list_messages(query: Annotated[OutboxQuery, Query()], store: Store) -> OutboxPage:
     """Messages and events that leave the platform / 待发与已发消息."""

@@ -13,7 +13,13 @@ from api.storage.tables.customers import customer_consent
 from api.versions import require_changed, require_version
 
 UNASKED_VERSION = 1
-NEVER_ASKED: dict[str, Any] = {"granted": None, "source": None, "changed_by": None, "changed_at": None, "version": UNASKED_VERSION}
+NEVER_ASKED: dict[str, Any] = {
+    "granted": None,
+    "source": None,
+    "changed_by": None,
+    "changed_at": None,
+    "version": UNASKED_VERSION,
+}
 
 
 def consents_of(connection: Connection, one_id: str) -> list[Consent]:
@@ -30,24 +36,24 @@ def change_consent(
     purpose: Purpose,
     change: ConsentChange,
     *,
-    if_match: int,
+    if_match: str | None,
     now: datetime,
 ) -> Consent:
-    """Write one consent and its audit row; raises PreconditionFailedError."""
+    """Write one consent and its audit row; raises PreconditionRequiredError, PreconditionFailedError."""
     place = (customer_consent.c.one_id == one_id) & (customer_consent.c.purpose == purpose)
     row = connection.execute(select(customer_consent).where(place)).mappings().one_or_none()
-    require_version(row["version"] if row else UNASKED_VERSION, if_match)
+    version = require_version(row["version"] if row else UNASKED_VERSION, if_match)
     values = {
         "granted": change.granted,
         "source": change.source,
         "changed_by": caller.key,
         "changed_at": now,
-        "version": if_match + 1,
+        "version": version + 1,
     }
     if row is None:
         require_changed(_inserted(connection, {"one_id": one_id, "purpose": purpose, **values}))
     else:
-        same = customer_consent.c.version == if_match
+        same = customer_consent.c.version == version
         require_changed(connection.execute(update(customer_consent).where(place & same).values(values)).rowcount)
     before = None if row is None else {"granted": row["granted"], "source": row["source"]}
     after = {"granted": change.granted, "source": change.source}

@@ -85,12 +85,6 @@ def remove_files(files: Iterable[Path]) -> None:
             file.unlink()
 
 
-def erased_ids(connection: Connection) -> list[str]:
-    """The customers whom nobody may see although the served version still holds them."""
-    wanted = select(erasure_request.c.one_id).where(erasure_request.c.one_id.is_not(None))
-    return [str(one_id) for (one_id,) in connection.execute(wanted)]
-
-
 def _forget_in_store(connection: Connection, person: Person) -> None:
     connection.execute(delete(customer_consent).where(customer_consent.c.one_id == person.one_id))
     connection.execute(delete(idempotency).where(idempotency.c.target == f"customer:{person.one_id}"))
@@ -119,8 +113,8 @@ def _drop_account(connection: Connection, app_id: str, openid: str) -> None:
 
 
 def _drop_exports(connection: Connection, now: datetime) -> list[Path]:
-    """Every export that can still be fetched may hold the person; whoever needs one exports again."""
-    live = export_file.c.deleted_at.is_(None)
-    files = [Path(str(path)) for (path,) in connection.execute(select(export_file.c.path).where(live))]
-    connection.execute(update(export_file).where(live).values(deleted_at=now))
+    """Every export that is still there may hold the person; whoever needs one exports again."""
+    there = export_file.c.path.is_not(None)
+    files = [Path(str(path)) for (path,) in connection.execute(select(export_file.c.path).where(there))]
+    connection.execute(update(export_file).where(there).values(path=None, deleted_at=now))
     return files

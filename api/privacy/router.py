@@ -103,7 +103,7 @@ def erase_customer(
         return Reply(Erasure.model_validate(request), 202, {"Location": f"/v1/erasures/{request['id']}"})
 
     answer = effects.once(work)
-    remove_files(settings.folders.exports / file for file in doomed)
+    remove_files(doomed)
     return answer
 
 

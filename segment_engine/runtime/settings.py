@@ -13,6 +13,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from segment_engine.runtime.folders import DataFolders
 
 PREFIX = "CDP_"
+# Settings whose value is never shown, not even when it is wrong.
+SECRETS = frozenset({"secret_key", "database_url", "wechat_app_secret"})
 
 
 class SharedSettings(BaseSettings):
@@ -67,11 +69,14 @@ def wrong_settings(error: ValidationError) -> list[str]:
 
 
 def _sentence(problem: Any) -> str:
-    name = f"{PREFIX}{problem['loc'][0]}".upper()
     message = str(problem["msg"]).removeprefix("Value error, ")
     chinese = CHINESE.get(problem["type"])
     told = f"{message} / {chinese.format(**problem.get('ctx', {}))}" if chinese else message
-    return f"{name}={problem['input']}: {told}"
+    if not problem["loc"]:
+        return told  # about several settings at once: the message names them
+    name = f"{PREFIX}{problem['loc'][0]}".upper()
+    shown = "***" if problem["loc"][0] in SECRETS else problem["input"]
+    return f"{name}={shown}: {told}"
 
 
 # Our own validators ("value_error") speak both languages already.

@@ -118,6 +118,7 @@ def make_client(store: StoreSettings, tmp_path: Path, request: pytest.FixtureReq
         def make(*, published: bool = False, settings: dict[str, Any] | None = None, **who: Any) -> TestClient:
             data_dir = tmp_path / "data"
             if published and not (data_dir / "published").exists():
+                data_dir.mkdir(exist_ok=True)
                 night: PipelineSettings = request.getfixturevalue("night")
                 data_dir.mkdir(exist_ok=True)
                 (data_dir / "published").symlink_to(night.folders.published)

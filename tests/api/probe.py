@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from fastapi.testclient import TestClient
 from pydantic import Field
 
+from api.access.guard import public
 from api.customers.schemas import Channel
 from api.errors import ConflictError, NotAuthenticatedError, Problem
 from api.main import create_app
@@ -63,31 +64,37 @@ router = APIRouter(prefix="/probe")
 
 
 @router.post("/things")
+@public
 def create(thing: Thing, request: Request) -> dict[str, Any]:
     return {"thing": thing.model_dump(mode="json"), "digest": request.state.body_digest}
 
 
 @router.post("/things/{name}/close")
+@public
 async def close(name: str, request: Request) -> dict[str, Any]:
     return {"name": name, "digest": request.state.body_digest, "body": (await request.body()).decode()}
 
 
 @router.get("/things")
+@public
 def search(query: Annotated[ThingQuery, Query()]) -> ThingQuery:
     return query
 
 
 @router.get("/paged")
+@public
 def paged(page: Annotated[int, Depends(page)], name: str = "", flag: str = Query("", alias="is-flag")) -> list[Any]:
     return [page, name, flag]
 
 
 @router.get("/counted/{number}")
+@public
 def counted(number: Annotated[int, QueryInt(1, 5)], more: Annotated[int, QueryInt(1, 5)] = 1) -> int:
     return number + more
 
 
 @router.get("/crash")
+@public
 def crash(request: Request) -> None:
     request.state.actor = "employee:7"
     raise RuntimeError(CRASH)
@@ -98,21 +105,25 @@ class Panic(BaseException):
 
 
 @router.get("/panic")
+@public
 async def panic() -> None:
     raise Panic(CRASH)
 
 
 @router.get("/damaged")
+@public
 def damaged() -> None:
     raise DamagedPointerError(Path("CURRENT"), ValueError("x"))
 
 
 @router.get("/conflict")
+@public
 def conflict() -> None:
     raise ConflictError(Problem("taken", "/name", "已存在", "Taken."))
 
 
 @router.get("/private")
+@public
 def private() -> None:
     raise NotAuthenticatedError(Problem("not_authenticated", "", "请先登录", "Log in first."))
 

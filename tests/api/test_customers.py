@@ -1,7 +1,8 @@
 """The customer list over a published version."""
 
+import base64
+import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -10,14 +11,21 @@ from fastapi.testclient import TestClient
 
 from api.main import create_app
 from api.settings import ApiSettings
+from api.storage.database import Database
+from api.storage.schema import upgrade
 from pipelines.settings import PipelineSettings
 from segment_engine.runtime.published import read_pointer
+from tests.api.conftest import MakeClient, bearer, make_actor
 
 
 @pytest.fixture
-def client(night: PipelineSettings) -> Iterator[TestClient]:
-    with TestClient(create_app(ApiSettings(data_dir=night.data_dir)), raise_server_exceptions=False) as client:
-        yield client
+def client(make_client: MakeClient) -> TestClient:
+    return make_client(published=True)
+
+
+def cursor(*values: object) -> str:
+    """A cursor as the API writes them, with anything in it."""
+    return base64.urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
 
 
 def walk(client: TestClient, **query: str | int) -> list[dict[str, object]]:
@@ -48,7 +56,8 @@ def test_newest_customers_come_first(client: TestClient) -> None:
     assert created == sorted(created, reverse=True)
 
 
-def test_phones_are_masked(client: TestClient) -> None:
+def test_phones_are_masked_for_a_marketer(make_client: MakeClient) -> None:
+    client = make_client(published=True, permissions=("customer.view",))
     phones = [customer["phone"] for customer in walk(client, limit=200) if customer["phone"]]
 
     assert phones
@@ -56,11 +65,15 @@ def test_phones_are_masked(client: TestClient) -> None:
 
 
 def test_phones_that_are_no_numbers_show_two_characters_at_most(own_copy: PipelineSettings) -> None:
+    store = Database(ApiSettings(data_dir=own_copy.data_dir))
+    upgrade(store)
+    key = make_actor(store, permissions=("customer.view",))
+    store.close()
     written = ["13812340001/13912340002", "手机13812340001妈妈", "0755-26543210", "1381234", "妈妈"]
     with duckdb.connect(str(own_copy.folders.published / read_pointer(own_copy.folders).file)) as con:
         con.execute("update marts.dim_customer set phone = ($1::varchar[])[1 + customer_key % len($1)]", [written])
 
-    with TestClient(create_app(ApiSettings(data_dir=own_copy.data_dir))) as client:
+    with TestClient(create_app(ApiSettings(data_dir=own_copy.data_dir)), headers=bearer(key)) as client:
         phones = {customer["phone"] for customer in walk(client, limit=200)}
 
     assert phones == {"****02", "****妈妈", "****10", "****34", "****"}
@@ -83,7 +96,16 @@ def test_channel_keeps_only_customers_known_through_it(client: TestClient) -> No
         ("limit=9223372036854775808", "/query/limit", "less_than_equal"),
         ("limit=many", "/query/limit", "int_parsing"),
         ("cursor=nonsense", "/query/cursor", "invalid_cursor"),
-        ("cursor=WyIyMDI2LTAxLTAxVDAwOjAwOjAwKzAwOjAwIiwgdHJ1ZV0", "/query/cursor", "invalid_cursor"),
+        (f"cursor={cursor('created_at', '2026-01-01T00:00:00+00:00', True)}", "/query/cursor", "invalid_cursor"),
+        (f"cursor={cursor('created_at', '2026-01-01T00:00:00', 1)}", "/query/cursor", "invalid_cursor"),
+        (f"cursor={cursor('created_at', 7, 1)}", "/query/cursor", "invalid_cursor"),
+        (f"cursor={cursor('name', '唐三', 1)}", "/query/cursor", "invalid_cursor"),
+        (f"sort=name&cursor={cursor('name', [], 1)}", "/query/cursor", "invalid_cursor"),
+        ("sort=phone", "/query/sort", "enum"),
+        ("phone=abc", "/query/phone", "not_a_phone"),
+        ("phone=%2B", "/query/phone", "string_too_short"),
+        ("name=", "/query/name", "string_too_short"),
+        ("nickname=%20", "/query/nickname", "string_too_short"),
         ("clinic=1", "/query/clinic", "extra_forbidden"),
         ("channel=fax", "/query/channel", "enum"),
         ("clinic_id=" + "x" * 65, "/query/clinic_id", "string_too_long"),
@@ -111,8 +133,8 @@ def test_an_unknown_path_is_a_problem_document(client: TestClient) -> None:
     assert answer.json()["problems"][0]["code"] == "not_found"
 
 
-def test_before_the_first_night_the_answer_is_503_and_says_what_to_do(tmp_path: Path) -> None:
-    client = TestClient(create_app(ApiSettings(data_dir=tmp_path)), raise_server_exceptions=False)
+def test_before_the_first_night_the_answer_is_503_and_says_what_to_do(make_client: MakeClient) -> None:
+    client = make_client()
 
     answers = [client.get("/v1/customers"), client.get("/readyz")]
 

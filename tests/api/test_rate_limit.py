@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.access.guard import public
 from api.edge.rate_limit import Bucket, RateLimitMiddleware, RateLimits, client_address, limit, take
 from api.main import create_app
 from api.settings import ApiSettings
@@ -170,6 +171,7 @@ def test_a_route_can_limit_whoever_it_knows(tmp_path: Path) -> None:
     app.state.rate_limits = RateLimits(Clock())
 
     @app.get("/tapped")
+    @public
     def tapped(request: Request, patient: str) -> str:
         limit(request, f"patient:{patient}", rate=5, burst=5)
         return "ok"

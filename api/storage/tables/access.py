@@ -70,7 +70,7 @@ patient_account = table(
     UniqueConstraint("app_id", "openid"),
 )
 
-# One row per time an account was bound to a patient file; at most one of them open.
+# One row per time an account was bound to a patient file; at most one of them open. What the source undid, it may redo.
 patient_link = table(
     "patient_link",
     Column("id", Text, primary_key=True),
@@ -80,6 +80,7 @@ patient_link = table(
     Column("origin", Text, nullable=False),
     Column("linked_at", Moment, nullable=False),
     Column("unlinked_at", Moment),
+    Column("unlinked_by", Text),
     Index(
         "uq_patient_link_open",
         "account_id",

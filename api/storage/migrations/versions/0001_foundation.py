@@ -279,6 +279,7 @@ def upgrade() -> None:
         sa.Column("origin", sa.Text(), nullable=False),
         sa.Column("linked_at", Moment(), nullable=False),
         sa.Column("unlinked_at", Moment(), nullable=True),
+        sa.Column("unlinked_by", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
             ["account_id"], ["patient_account.id"], name=op.f("fk_patient_link_account_id_patient_account")
         ),

@@ -1,0 +1,67 @@
+"""Which personal fields a caller sees as they are, and how the others are shown. Pure.
+
+The rules are those of dbt_project/macros/masks.sql, which makes the analysts' views; a test holds the two together.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from api.access.actors import Actor
+from api.access.permissions import Permission
+
+_NUMBER = re.compile(r"[+]?[0-9]{11,15}")
+
+
+def mask_phone(phone: str | None) -> str | None:
+    """13812345678 → 138****5678, with a country code likewise; of any other text at most the last two characters."""
+    if phone is None:
+        return None
+    if _NUMBER.fullmatch(phone):
+        return f"{phone[:-8]}****{phone[-4:]}"
+    return f"****{phone[-2:]}" if len(phone) >= 7 else "****"
+
+
+def mask_name(name: str | None) -> str | None:
+    """唐三 → 唐*, 唐三藏 → 唐**: the first character and one star for each other."""
+    return None if name is None else name[:1] + "*" * max(len(name) - 1, 1)
+
+
+# Of customers and of those who look after them.
+NAMES = (
+    "name", "nickname", "online_consultant_name", "consultant_name", "responsible_doctor_name",
+    "customer_service_name", "last_visit_doctor_name",
+)  # fmt: skip
+
+# Personal field → the permission to see it as it is, and how it is shown without.
+MASKS: Mapping[str, tuple[Permission, Callable[[str | None], str | None]]] = {
+    "phone": (Permission.CUSTOMER_PHONE_VIEW, mask_phone),
+    **dict.fromkeys(NAMES, (Permission.CUSTOMER_NAME_VIEW, mask_name)),
+}
+
+
+def permission_for(field: str) -> Permission | None:
+    """What it takes to see the field as it is; None for a field that is never masked."""
+    return MASKS[field][0] if field in MASKS else None
+
+
+def may_use_raw(actor: Actor, field: str) -> bool:
+    """Whether the caller may filter, sort, group or export by the field's own value, for some customers at least.
+
+    For which: `api.access.scope.customer_scope(actor.reaches(permission_for(field)))`.
+    """
+    permission = permission_for(field)
+    return permission is None or bool(actor.reaches(permission))
+
+
+def visible_fields(actor: Actor) -> frozenset[str]:
+    """The personal fields whose own value the caller may see, for some customers at least."""
+    return frozenset(field for field in MASKS if may_use_raw(actor, field))
+
+
+def masked(row: Mapping[str, Any], granted: frozenset[Permission]) -> dict[str, Any]:
+    """The row of one customer as a caller sees it who was granted these permissions on this customer."""
+    return {
+        field: MASKS[field][1](value) if field in MASKS and MASKS[field][0] not in granted else value
+        for field, value in row.items()
+    }

@@ -1,0 +1,1 @@
+"""The commands of the operational store and of access, for `cdp`: arguments in, functions called, answers shown."""
