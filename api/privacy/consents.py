@@ -13,13 +13,7 @@ from api.storage.tables.customers import customer_consent
 from api.versions import require_changed, require_version
 
 UNASKED_VERSION = 1
-NEVER_ASKED: dict[str, Any] = {
-    "granted": None,
-    "source": None,
-    "changed_by": None,
-    "changed_at": None,
-    "version": UNASKED_VERSION,
-}
+NEVER_ASKED: dict[str, Any] = {"granted": None, "source": None, "changed_by": None, "changed_at": None, "version": UNASKED_VERSION}
 
 
 def consents_of(connection: Connection, one_id: str) -> list[Consent]:
