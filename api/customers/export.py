@@ -56,7 +56,8 @@ HEADINGS: dict[str, tuple[str, Kind]] = {
     "channels": ("客户身份", "text"),
     "created_at": ("创建时间", "moment"),
 }
-ExportColumn = StrEnum("ExportColumn", {name.upper(): name for name in HEADINGS})  # type: ignore[misc]  # mypy cannot read members off a table
+# mypy cannot read members off a table.
+ExportColumn = StrEnum("ExportColumn", {name.upper(): name for name in HEADINGS})  # type: ignore[misc]
 
 CHANNEL_NAMES = {
     Channel.PATIENT: "患者",

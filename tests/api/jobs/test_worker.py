@@ -90,6 +90,25 @@ def test_a_worker_that_comes_back_after_its_lease_changes_nothing(
     assert len(told(queue)) == 1
 
 
+def test_a_claim_of_an_earlier_attempt_is_void_even_for_the_same_worker(queue: Database) -> None:
+    taken: list[Job] = []
+    put(queue, "note")
+    for _ in range(2):
+        due_now(queue)
+        found = queue.write(
+            lambda connection: claim(connection, worker="x", kinds={"note"}, lease=timedelta(minutes=1), now=now())
+        )
+        assert found is not None
+        taken.append(found)
+        if len(taken) == 1:
+            expire(queue, found.id)
+            queue.write(lambda connection: recover(connection, now()))
+
+    with pytest.raises(ClaimLostError):
+        queue.write(lambda connection: succeed(connection, taken[0].claim, result={}, now=now()))
+    queue.write(lambda connection: succeed(connection, taken[1].claim, result={}, now=now()))
+
+
 def test_a_job_that_kills_every_worker_fails_in_the_end(queue: Database) -> None:
     lost = put(queue, "note", max_attempts=2)
 

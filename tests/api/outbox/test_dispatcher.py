@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Connection, select, update
 
 from api.clock import now
+from api.outbox import kinds
 from api.outbox.dispatcher import Dispatcher
 from api.outbox.kinds import JOB_FINISHED, Delivery, MessageKind
 from api.outbox.messages import Message, enqueue
@@ -254,6 +255,13 @@ def test_operators_see_messages_by_state_without_their_texts(make_client: MakeCl
     assert rest["next_cursor"] is None
     assert "唐三" not in json.dumps([first, rest], ensure_ascii=False)
     assert client.get("/v1/outbox", params={"status": "sent"}).json()["messages"] == []
+
+
+def test_every_kind_is_documented_with_its_delivery() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "operations.md").read_text(encoding="utf-8")
+
+    for kind in kinds.KINDS.values():
+        assert f"| `{kind.name}` | {kind.delivery.replace('_', ' ')} |" in text
 
 
 def test_the_outbox_is_for_those_who_see_the_audit_log(make_client: MakeClient) -> None:
