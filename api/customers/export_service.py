@@ -77,7 +77,11 @@ def export_customers(context: JobContext) -> Finished:
         expires_at=now + timedelta(minutes=services.settings.export_link_minutes),
     )
     secret = tenant_secret(services.settings)
-    return Finished(file.result, lambda connection: record_file(connection, file, secret=secret, now=now))
+    return Finished(
+        file.result,
+        record=lambda connection: record_file(connection, file, secret=secret, now=now),
+        discard=lambda: path.unlink(missing_ok=True),
+    )
 
 
 def _query_now(database: Database, actor: Actor, request: ExportRequest) -> ExportQuery:

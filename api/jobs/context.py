@@ -42,16 +42,20 @@ class Services:
     clock: Callable[[], datetime]
 
 
-def _nothing(_: Connection) -> None:
+def _nothing(*_: object) -> None:
     pass
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A job's result (a JSON value, without secrets) and what is written with it, in one transaction or not at all."""
+    """A job's result (a JSON value, without secrets) and what is written with it, in one transaction or not at all.
+
+    `discard` is called instead when the job was cancelled in the last moment.
+    """
 
     result: Any
     record: Callable[[Connection], None] = _nothing
+    discard: Callable[[], None] = _nothing
 
 
 class JobContext:

@@ -17,7 +17,7 @@ from api.errors import ApiError, Problem
 from api.jobs.context import CancelledError, Finished, JobContext, JobKinds, Services, StoppingError
 from api.jobs.model import Job
 from api.jobs.owners import current_owner
-from api.jobs.queue import ClaimLostError, claim, fail, give_up, look, recover, release, succeed
+from api.jobs.queue import ClaimLostError, claim, fail, give_up, look, recover, release, renew, succeed
 from api.jobs.rules import INTERNAL_ERROR, REQUESTER_GONE
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("cdp.jobs")
@@ -93,7 +93,13 @@ class Worker:
 
     def _succeeded(self, job: Job, finished: Finished) -> Callable[[Connection], None]:
         def write(connection: Connection) -> None:
-            succeed(connection, job.claim, result=finished.result, now=self._services.clock())
+            now = self._services.clock()
+            # Holds the row: who cancels has been heard now, or finds the job ended.
+            if renew(connection, job.claim, lease=self._lease, now=now):
+                give_up(connection, job.claim, now=now)
+                finished.discard()
+                return
+            succeed(connection, job.claim, result=finished.result, now=now)
             finished.record(connection)
 
         return write

@@ -93,6 +93,9 @@ def _forget_in_store(connection: Connection, person: Person) -> None:
         update(outbox).where(about, outbox.c.status == "waiting").values(status="dropped", reason="erased")
     )
     connection.execute(update(outbox).where(about).values(payload={}))
+    # What is being exported this moment was read before; whoever asked for it asks again.
+    running = (job.c.kind == "customers.export") & (job.c.status == "running")
+    connection.execute(update(job).where(running).values(cancel_requested=True))
     # A job's parameters may hold a phone that somebody filtered by.
     connection.execute(update(job).where(job.c.status.in_(FINISHED)).values(params={}))
     for kind, scope, source_id in (key.split(":", 2) for key in person.identity_keys):

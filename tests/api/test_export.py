@@ -17,7 +17,7 @@ from openpyxl import load_workbook
 from sqlalchemy import select, text, update
 
 from api.access.actors import Level, ScopeChannel
-from api.access.permissions import Permission
+from api.access.permissions import ALL, Permission
 from api.clock import now
 from api.customers import export
 from api.storage.database import Database
@@ -71,8 +71,11 @@ def store_of(client: TestClient) -> Database:
     return database
 
 
-def test_the_workbook_holds_the_rows_of_the_list_in_its_order(make_client: MakeClient) -> None:
-    client = make_client(published=True)
+@pytest.mark.parametrize("permissions", [(ALL,), (Permission.CUSTOMER_VIEW, Permission.CUSTOMER_EXPORT)])
+def test_the_workbook_holds_the_rows_of_the_list_in_its_order(
+    make_client: MakeClient, permissions: tuple[str, ...]
+) -> None:
+    client = make_client(published=True, permissions=permissions)
     names = ["one_id", "nickname", "name", "phone", "birth_date", "clinic_name", "source_level_1"]
 
     ended, content = exported(client, columns=names, filter={"channel": "lead"})
@@ -82,7 +85,7 @@ def test_the_workbook_holds_the_rows_of_the_list_in_its_order(make_client: MakeC
     assert heading == ("客户编号", "昵称", "姓名", "手机号码", "生日", "所属机构", "来源一级")
     assert [(*row[:4], row[4] and row[4].date().isoformat(), *row[5:]) for row in rows] == expected
     assert (ended["result"]["rows"], ended["done"], ended["total"]) == (len(expected),) * 3
-    assert "*" in rows[0][2]
+    assert ("*" in rows[0][2]) is (permissions != (ALL,))
 
 
 def test_the_file_carries_a_chinese_name_and_is_its_owners_alone(make_client: MakeClient) -> None:
@@ -289,6 +292,7 @@ def test_a_narrowed_key_stays_narrow_while_its_job_waits(make_client: MakeClient
 
 def test_each_reach_of_a_role_adds_its_customers_and_no_others(make_client: MakeClient) -> None:
     client = make_client(published=True)
+    everybody = len(listed(client, channel="patient"))
     clinic = next(customer["clinic_id"] for customer in listed(client) if "patient" in customer["channels"])
     scope = dict.fromkeys(ScopeChannel, Level.NONE) | {ScopeChannel.PATIENT: Level.CLINIC}
     key = make_actor(store_of(client), clinic_id=clinic, data_scope=scope)
@@ -297,9 +301,9 @@ def test_each_reach_of_a_role_adds_its_customers_and_no_others(make_client: Make
     _, content = exported(client, columns=["one_id", "clinic_id", "channels"])
 
     rows = sheet(content)[1:]
-    assert rows
     assert all("患者" in row[2] for row in rows)
-    assert len(rows) < len(listed(client, channel="patient"))
+    assert 0 < len(rows) < everybody
+    assert [row[0] for row in rows] == [customer["one_id"] for customer in listed(client)]
 
 
 def test_nobody_s_customers_make_an_empty_file(make_client: MakeClient) -> None:
