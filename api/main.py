@@ -7,7 +7,6 @@ from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 
-from api.access.builtin_roles import ensure_builtin_roles, outdated_roles
 from api.access.credentials import Credentials
 from api.access.guard import guard, public
 from api.access.last_used import LastUsed
@@ -22,9 +21,10 @@ from api.edge.logs import configure_logging
 from api.edge.unknown_parameters import UnknownParameters
 from api.operations.metrics import Metrics, MetricsMiddleware
 from api.operations.router import router as operations
+from api.patients.router import router as patients
 from api.settings import ApiSettings
 from api.storage.database import Database
-from api.storage.schema import require_newest, upgrade
+from api.store import open_store
 from segment_engine.runtime.published import PublishedReader
 
 
@@ -38,11 +38,7 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        database.check()
-        if settings.environment == "development":
-            upgrade(database)
-        require_newest(database)
-        _complete_roles(database)
+        open_store(settings, database, now=now())
         last_used.start()
         yield
         last_used.stop()
@@ -73,15 +69,9 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     app.include_router(operations)
     app.include_router(access)
     app.include_router(customers)
+    app.include_router(patients)
     install_contract(app)
     return app
-
-
-def _complete_roles(database: Database) -> None:
-    with database.read() as connection:
-        if not outdated_roles(connection):
-            return
-    database.write(lambda connection: ensure_builtin_roles(connection, now()))
 
 
 def _issuer(settings: ApiSettings) -> Issuer | None:
