@@ -7,7 +7,6 @@ from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 
-from api.access.builtin_roles import ensure_builtin_roles, outdated_roles
 from api.access.credentials import Credentials
 from api.access.guard import guard, public
 from api.access.last_used import LastUsed
@@ -27,10 +26,11 @@ from api.jobs.router import router as jobs
 from api.operations.metrics import Metrics, MetricsMiddleware
 from api.operations.router import router as operations
 from api.outbox.router import router as outbox
+from api.patients.router import router as patients
 from api.privacy.router import router as privacy
 from api.settings import ApiSettings
 from api.storage.database import Database
-from api.storage.schema import require_newest, upgrade
+from api.store import open_store
 from segment_engine.runtime.published import PublishedReader
 
 
@@ -44,11 +44,7 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        database.check()
-        if settings.environment == "development":
-            upgrade(database)
-        require_newest(database)
-        _complete_roles(database)
+        open_store(settings, database, now=now())
         last_used.start()
         # New with every start: an application may be started again, a thread may not.
         background = app.state.background = Background(settings, database, reader)
@@ -81,17 +77,10 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     install_inner_edge(app, settings)
     app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
     install_outer_edge(app)
-    for router in (operations, access, customers, exports, privacy, jobs, files, outbox):
+    for router in (operations, access, customers, exports, privacy, patients, jobs, files, outbox):
         app.include_router(router)
     install_contract(app)
     return app
-
-
-def _complete_roles(database: Database) -> None:
-    with database.read() as connection:
-        if not outdated_roles(connection):
-            return
-    database.write(lambda connection: ensure_builtin_roles(connection, now()))
 
 
 def _issuer(settings: ApiSettings) -> Issuer | None:

@@ -14,6 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperGroup
 
+from api.commands import audit, db, demo_token, token
+from api.settings import ApiSettings
 from pipelines.clock import SystemClock, last_full_day
 from pipelines.ingest.contracts import InvalidContract
 from pipelines.settings import PipelineSettings
@@ -46,6 +48,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="Customer data platform for dental clinic chains / 口腔连锁客户数据平台",
 )
+app.add_typer(token, name="token")
+app.add_typer(db, name="db")
+app.add_typer(audit, name="audit")
 out = Console()
 err = Console(stderr=True)
 
@@ -186,7 +191,6 @@ def serve(
 ) -> None:
     """Start the API. / 启动接口服务"""
     from api.serve import serve_api  # noqa: PLC0415
-    from api.settings import ApiSettings  # noqa: PLC0415
 
     serve_api(_read_settings(ApiSettings), host=host, port=port)
 
@@ -219,19 +223,20 @@ def demo(
         sample_data(customers=customers)
     nightly()
     if serve_it:
-        raise typer.Exit(serve_demo(settings, out, api_port=api_port, dagster_port=dagster_port))
+        key = demo_token(_read_settings(ApiSettings))
+        raise typer.Exit(serve_demo(settings, out, api_port=api_port, dagster_port=dagster_port, key=key))
     out.print("next: [bold]cdp sql[/], [bold]cdp status[/], [bold]cdp serve[/], [bold]cdp dagster[/]")
 
 
 @app.command()
 def doctor() -> None:
     """Say what is wrong with this installation and how to mend it. / 检查环境"""
-    from api.settings import ApiSettings  # noqa: PLC0415
+    from api.checkup import looks  # noqa: PLC0415
     from pipelines.doctor import examine  # noqa: PLC0415
 
     settings, api_settings = _settings(), _read_settings(ApiSettings)
     table = Table("check 检查项", "state 状态", "what to do 说明", title="cdp doctor", title_justify="left")
-    findings = examine(settings)
+    findings = examine(settings, looks(api_settings))
     for finding in findings:
         table.add_row(finding.name, "[green]ok[/]" if finding.ok else "[red]wrong[/]", escape(finding.advice))
     out.print(table)

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,9 @@ from segment_engine.runtime.published import DamagedPointerError, NothingPublish
 
 FREE_BYTES = 5 << 30
 
+# Whether it is well, and what there is or what to do.
+Look = Callable[[], tuple[bool, str]]
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -25,21 +28,25 @@ class Finding:
     advice: str
 
 
-def examine(settings: PipelineSettings) -> list[Finding]:
-    """Look at folders, disk, contracts, lock and the published version; a look that fails is a finding too."""
-    checks: dict[str, Callable[[PipelineSettings], tuple[bool, str]]] = {
-        "data directory": _folder,
-        "disk": _disk,
+def examine(settings: PipelineSettings, others: Mapping[str, Look]) -> list[Finding]:
+    """Look at folders, disk, contracts, lock, the published version and what `others` look at.
+
+    A look that fails is a finding too.
+    """
+    checks: dict[str, Look] = {
+        "data directory": lambda: _folder(settings),
+        "disk": lambda: _disk(settings),
         "contracts": _contracts,
-        "writer lock": _lock,
-        "published version": _published,
+        "writer lock": lambda: _lock(settings),
+        "published version": lambda: _published(settings),
+        **others,
     }
-    return [_look(name, check, settings) for name, check in checks.items()]
+    return [_look(name, check) for name, check in checks.items()]
 
 
-def _look(name: str, check: Callable[[PipelineSettings], tuple[bool, str]], settings: PipelineSettings) -> Finding:
+def _look(name: str, check: Look) -> Finding:
     try:
-        return Finding(name, *check(settings))
+        return Finding(name, *check())
     except Exception as error:  # (whatever it is, the other checks are wanted as well)
         return Finding(name, False, f"could not be looked at / 无法检查: {type(error).__name__}: {error}")
 
@@ -67,7 +74,7 @@ def _existing(settings: PipelineSettings) -> Path:
     return next(parent for parent in (place, *place.parents) if parent.exists())
 
 
-def _contracts(settings: PipelineSettings) -> tuple[bool, str]:
+def _contracts() -> tuple[bool, str]:
     try:
         tables = len(load_contracts())
     except InvalidContract as error:

@@ -25,8 +25,8 @@ def run_dagster(settings: PipelineSettings, *, host: str, port: int) -> int:
     return _wait([process])
 
 
-def serve_demo(settings: PipelineSettings, out: Console, *, api_port: int, dagster_port: int) -> int:
-    """Start API and Dagster, wait until both answer, say what to try, stay until Ctrl-C."""
+def serve_demo(settings: PipelineSettings, out: Console, *, api_port: int, dagster_port: int, key: str) -> int:
+    """Start API and Dagster, wait until both answer, say what to try with this API key, stay until Ctrl-C."""
     api_url, dagster_url = f"http://127.0.0.1:{api_port}", f"http://127.0.0.1:{dagster_port}"
     processes = [
         subprocess.Popen([sys.executable, "-m", "pipelines.cli", "serve", "--port", str(api_port)]),  # noqa: S603
@@ -42,7 +42,7 @@ def serve_demo(settings: PipelineSettings, out: Console, *, api_port: int, dagst
                 soft_wrap=True,
             )
             return 1
-        out.print(WHAT_TO_TRY.format(api=api_url, dagster=dagster_url), highlight=False, soft_wrap=True)
+        out.print(WHAT_TO_TRY.format(api=api_url, dagster=dagster_url, key=key), highlight=False, soft_wrap=True)
         return _wait(processes)
     finally:
         _stop(processes)
@@ -58,7 +58,8 @@ WHAT_TO_TRY = """
 
 open   {dagster}   Dagster: assets, checks, schedule
 open   {api}/docs   the API
-try    curl '{api}/v1/customers?limit=3'
+key    {key}   a marketer's, for thirty days / 市场角色的密钥
+try    curl -H 'Authorization: Bearer {key}' '{api}/v1/customers?limit=3'
 try    cdp sql "select clinic_name, count(*) from dim_customer group by all order by 2 desc limit 5"
 try    cdp status
 read   docs/analysts.md for twenty questions with their SQL

@@ -138,6 +138,17 @@ def published_bindings(
     return [Binding(*row) for row in rows]
 
 
+def app_of(reader: PublishedReader, openid: str) -> str | None:
+    """The app that a published openid is of; None when no version, or none with bindings of it, is published."""
+    try:
+        with reader.cursor() as (cursor, _):
+            rows = cursor.execute("select any_value(app_id) from marts.patient_binding where openid = $1", [openid])
+            found = rows.fetchone()
+    except (NothingPublishedError, duckdb.CatalogException):
+        return None
+    return None if found is None or found[0] is None else str(found[0])
+
+
 def last_links(connection: Connection, account_id: str) -> list[Link]:
     """The last link of the account with each patient, open or not."""
     columns = patient_link.c

@@ -49,6 +49,25 @@ def test_no_command_is_left_out_of_these_tests() -> None:
     assert {command.name or command.callback.__name__ for command in app.registered_commands} == set(COMMANDS)  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["token"],
+        ["token", "create"],
+        ["token", "list"],
+        ["token", "revoke"],
+        ["db", "upgrade"],
+        ["db", "status"],
+        ["audit", "verify"],
+    ],
+)
+def test_every_command_of_a_group_explains_itself_in_both_languages(runner: CliRunner, command: list[str]) -> None:
+    answer = runner.invoke(app, [*command, "--help"])
+
+    assert answer.exit_code == 0
+    assert any("\u4e00" <= character <= "\u9fff" for character in answer.output)
+
+
 def test_sql_prints_a_table_a_csv_and_json(runner: CliRunner, night: PipelineSettings) -> None:
     query = "select clinic_type, count(*) as clinics from dim_clinic group by all order by all"
 

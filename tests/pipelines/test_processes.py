@@ -14,7 +14,7 @@ def test_a_dagster_that_does_not_start_is_told_with_its_own_words(
 ) -> None:
     monkeypatch.setattr(processes, "DAGSTER", (sys.executable, "-c", "raise SystemExit('port [3000] is taken')"))
 
-    code = processes.serve_demo(empty_settings, Console(width=200), api_port=1, dagster_port=1)
+    code = processes.serve_demo(empty_settings, Console(width=200), api_port=1, dagster_port=1, key="cdp_0_0")
 
     said = capsys.readouterr().out
     assert code == 1
