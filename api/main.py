@@ -23,6 +23,7 @@ from api.edge.logs import configure_logging
 from api.edge.unknown_parameters import UnknownParameters
 from api.files.router import router as files
 from api.jobs.router import router as jobs
+from api.operations.audit_router import router as audit
 from api.operations.metrics import Metrics, MetricsMiddleware
 from api.operations.router import router as operations
 from api.outbox.router import router as outbox
@@ -77,7 +78,7 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     install_inner_edge(app, settings)
     app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
     install_outer_edge(app)
-    for router in (operations, access, customers, exports, privacy, patients, jobs, files, outbox):
+    for router in (operations, audit, access, customers, exports, privacy, patients, jobs, files, outbox):
         app.include_router(router)
     install_contract(app)
     return app

@@ -27,7 +27,7 @@ from tests.conftest import END_ON
 
 pytestmark = pytest.mark.timeout(1200)
 
-ROUNDS = 4
+ROUNDS = 2
 ATTEMPTS = 10
 DAY_BEFORE, DAY, DAY_AFTER = END_ON - timedelta(days=2), END_ON - timedelta(days=1), END_ON
 # It goes on from what was published (decision 0003), so a night that was killed is no step of it.

@@ -22,7 +22,7 @@ from tests.api.access.people import actor_of, key_id, other, store_of
 from tests.api.conftest import MakeClient, bearer
 from tests.api.probe import found
 
-OPEN = {"/healthz", "/readyz", "/metrics", "/v1/patient/sessions"}
+OPEN = {"/healthz", "/readyz", "/metrics", "/v1/patient/sessions", "/v1/files/{token}"}
 
 
 def operations(app: FastAPI) -> Iterator[tuple[str, str, Access]]:

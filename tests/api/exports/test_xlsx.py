@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import openpyxl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from python_calamine import CalamineWorkbook
 
@@ -55,6 +55,7 @@ def test_formulas_are_text_cells_that_stay_text_when_edited() -> None:
     assert {(note.data_type, note.number_format) for _, note in cells[1:]} == {("s", "@")}
 
 
+@settings(max_examples=40)
 @given(st.lists(st.lists(st.text() | st.sampled_from(POISON)).map("".join), min_size=1, max_size=20))
 def test_any_text_survives_both_readers(notes: list[str]) -> None:
     content = noted(notes)

@@ -1,5 +1,6 @@
 """Two API processes on one store."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -44,23 +45,30 @@ def api_process(data_dir: Path, store: dict[str, str], **environment: str) -> It
 
 
 @pytest.fixture(scope="module", params=("sqlite", "postgresql"))
-def race(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Race]:
+def race_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Race]:
+    """The store and a key; no process yet."""
     data_dir = tmp_path_factory.mktemp("race")
-    name = "sqlite_stores" if request.param == "sqlite" else "postgres_stores"
-    stores: Stores = request.getfixturevalue(name)
+    stores: Stores = request.getfixturevalue("sqlite_stores" if request.param == "sqlite" else "postgres_stores")
     with stores.new(data_dir) as address:
         database = Database(ApiSettings(data_dir=data_dir, **address))
         with database.engine.begin() as connection:
             connection.execute(text("create table race_cap (cap integer, issued integer)"))
             connection.execute(text("create table race_coupon (claim text)"))
-        with api_process(data_dir, address) as first, api_process(data_dir, address) as second:
-            yield Race([first, second], database, make_actor(database), data_dir, address)
+        yield Race([], database, make_actor(database), data_dir, address)
         database.close()
 
 
+@pytest.fixture(scope="module")
+def race(race_store: Race) -> Iterator[Race]:
+    """Two processes on the store."""
+    data_dir, store = race_store.data_dir, race_store.store
+    with api_process(data_dir, store) as first, api_process(data_dir, store) as second:
+        yield dataclasses.replace(race_store, addresses=[first, second])
+
+
 @pytest.fixture(autouse=True)
-def fresh(race: Race) -> None:
-    with race.database.engine.begin() as connection:
+def fresh(race_store: Race) -> None:
+    with race_store.database.engine.begin() as connection:
         connection.execute(text("delete from race_cap"))
         connection.execute(text("delete from race_coupon"))
         connection.execute(text("insert into race_cap values (:cap, 0)"), {"cap": CAP})
