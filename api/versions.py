@@ -15,7 +15,7 @@ The check by hand gives a clear answer; the condition in the UPDATE decides betw
 
 from typing import Annotated
 
-from fastapi import Header
+from fastapi import Depends, Header
 
 from api.errors import PreconditionFailedError, PreconditionRequiredError, Problem
 
@@ -40,7 +40,16 @@ def etag(version: int) -> str:
     return f'"{version}"'
 
 
-IfMatch = Annotated[str | None, Header(alias=HEADER, description="The ETag of what was read / 读取时返回的 ETag")]
+async def if_match_header(
+    if_match: Annotated[
+        str | None, Header(alias=HEADER, description="The ETag of what was read / 读取时返回的 ETag")
+    ] = None,
+) -> str | None:
+    """The header as it was sent; `require_version` says what it must be."""
+    return if_match
+
+
+IfMatch = Annotated[str | None, Depends(if_match_header)]
 
 
 def require_version(version: int, if_match: str | None) -> int:
