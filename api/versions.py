@@ -40,16 +40,16 @@ def etag(version: int) -> str:
     return f'"{version}"'
 
 
-async def read_if_match(
+async def if_match_header(
     if_match: Annotated[
         str | None, Header(alias=HEADER, description="The ETag of what was read / 读取时返回的 ETag")
     ] = None,
 ) -> str | None:
-    """The header as it was sent; whether it fits only `require_version` can tell."""
+    """The header as it was sent; `require_version` says what it must be."""
     return if_match
 
 
-IfMatch = Annotated[str | None, Depends(read_if_match)]
+IfMatch = Annotated[str | None, Depends(if_match_header)]
 
 
 def require_version(version: int, if_match: str | None) -> int:

@@ -1,14 +1,13 @@
 """A small chain of made-up actors for access tests."""
 
-from datetime import datetime
+import secrets
 from typing import Any
 
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
-from api.clock import now
 from api.storage.database import Database
-from api.storage.tables.access import actor, actor_role, api_key
+from api.storage.tables.access import actor_role, api_key
 from tests.api.conftest import bearer, make_actor
 
 
@@ -41,15 +40,6 @@ def give(client: TestClient, headers: dict[str, str], role_id: str, clinic_id: s
     store_of(client).write(lambda connection: connection.execute(actor_role.insert().values(given)))
 
 
-def count_actors(client: TestClient) -> int:
-    with store_of(client).read() as connection:
-        return len(connection.execute(select(actor.c.id)).all())
-
-
-def once(key: str, **more: str) -> dict[str, str]:
-    """The header of an effect."""
-    return {"Idempotency-Key": key, **more}
-
-
-def moment() -> datetime:
-    return now()
+def once(key: str | None = None) -> dict[str, str]:
+    """The header of an effect; without a key, one that nobody used."""
+    return {"Idempotency-Key": key or secrets.token_hex(8)}
