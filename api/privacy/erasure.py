@@ -18,6 +18,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from api.audit.log import Entry, append
 from api.caller import Caller
 from api.errors import NotFoundError, Problem
+from api.outbox.kinds import CUSTOMER_ERASED
+from api.outbox.messages import enqueue
 from api.storage.database import Engines
 from api.storage.tables.access import patient_account, patient_link, patient_session
 from api.storage.tables.customers import customer_consent, erasure_request, erasure_tombstone
@@ -52,7 +54,7 @@ def forget(
 
     Raises NotFoundError when the person is being forgotten already: for callers they are gone.
     """
-    request = {
+    request: dict[str, Any] = {
         "id": f"era_{secrets.token_hex(12)}",
         "status": "requested",
         "reason": reason,
@@ -72,6 +74,9 @@ def forget(
         connection.execute(graves, [{"digest": digest, **stamp} for digest in digests])
     _forget_in_store(connection, person)
     files = _drop_exports(connection, now)
+    # Systems that copied the customer know them by this id, which from now on stands for nobody.
+    payload = {"one_id": person.one_id, "request_id": request["id"]}
+    enqueue(connection, CUSTOMER_ERASED, dedupe_key=request["id"], payload=payload, subject=None, due_at=now, now=now)
     target = person_digest(secret, f"customer::{person.one_id}")
     entry = Entry("customer.erase", "erased_customer", target, after={"request": request["id"], "reason": reason})
     append(connection, caller, entry, now=now)

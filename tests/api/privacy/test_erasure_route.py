@@ -11,6 +11,7 @@ from api.access.permissions import Permission
 from api.audit.verify import verify
 from api.storage.tables.audit import audit_log
 from api.storage.tables.customers import customer_consent, erasure_tombstone
+from api.storage.tables.outbox import outbox
 from pipelines.settings import PipelineSettings
 from segment_engine.runtime.published import read_pointer
 from segment_engine.runtime.secret import person_digest, tenant_secret
@@ -119,6 +120,19 @@ def test_an_export_after_it_does_not_hold_the_customer(make_client: MakeClient) 
 
     assert one_id not in text
     assert len(text.splitlines()) == len(all_ids(client)) + 1
+
+
+def test_other_systems_are_told_once(make_client: MakeClient) -> None:
+    client = make_client(published=True, settings={"job_workers": 0})
+    one_id = somebody(client)
+
+    request_id = erase(client, one_id).json()["id"]
+    erase(client, one_id)
+
+    app: Any = client.app
+    with app.state.database.read() as connection:
+        told = connection.execute(select(outbox).where(outbox.c.kind == "customer.erased")).mappings().all()
+    assert [row["payload"] for row in told] == [{"one_id": one_id, "request_id": request_id}]
 
 
 def test_only_who_may_erase_does(make_client: MakeClient) -> None:

@@ -82,3 +82,27 @@ def test_what_the_engine_undid_is_done_again(postgres_stores: Any, tmp_path: Pat
         assert database.write(work) == "done"
         assert len(tries) == 3
         database.close()
+
+
+def test_what_was_deleted_is_in_no_file_after_scrubbing(sqlite_stores: Any, tmp_path: Path) -> None:
+    with sqlite_stores.new(tmp_path):
+        database = Database(ApiSettings(data_dir=tmp_path))
+        row = {"one_id": "canary-4711", "now": "2026-11-20T00:00:00.000000Z"}
+        added = text("insert into customer_consent values (:one_id, 'marketing', 1, 'paper', 'x', :now, 1)")
+        database.write(lambda connection: connection.execute(added, row))
+        assert any(b"canary-4711" in file.read_bytes() for file in tmp_path.iterdir())
+
+        database.write(lambda connection: connection.execute(text("delete from customer_consent")))
+        database.scrub()
+
+        assert not any(b"canary-4711" in file.read_bytes() for file in tmp_path.iterdir())
+        database.write(lambda connection: connection.execute(added, row))
+        database.close()
+
+
+def test_scrubbing_leaves_a_store_that_works(database: Database) -> None:
+    database.scrub()
+
+    database.write(lambda connection: connection.execute(text("update audit_head set seq = 3")))
+    with database.read() as connection:
+        assert connection.execute(text("select seq from audit_head")).scalar_one() == 3
