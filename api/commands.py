@@ -14,7 +14,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from api.settings import ApiSettings
 from segment_engine.runtime.settings import wrong_settings
@@ -76,7 +76,16 @@ def list_tokens() -> None:
 
     with _store() as (settings, database), database.read() as connection:
         keys = listed_keys(connection)
-    table = Table("id", "name 用途", "of 账号", "roles 角色", "made 创建", "last used 最近使用", "state 状态")
+    # The id is there to be copied, so it is never folded.
+    table = Table(
+        Column("id", no_wrap=True),
+        "name 用途",
+        "of 账号",
+        "roles 角色",
+        "made 创建",
+        "last used 最近使用",
+        "state 状态",
+    )
     moment = now()
     for key in keys:
         expired = key["expires_at"] is not None and key["expires_at"] <= moment

@@ -32,9 +32,9 @@ WRONG_CODE = Problem(
 )
 BLOCKED = Problem("login_blocked", "/code", "微信判定该用户存在风险,禁止登录", "WeChat blocks this user.")
 
-INVALID_CODES = {40029, 40163, 41008}
+INVALID_CODES = (40029, 40163, 41008)
 BLOCKED_USER = 40226
-TRY_AGAIN = {-1, 45011}
+TRY_AGAIN = (-1, 45011)
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("cdp.api")
 
