@@ -13,7 +13,7 @@ class ApiSettings(SharedSettings):
 
     environment: Literal["development", "production"] = Field(
         default="development",
-        description="In production only `cdp db upgrade` changes the store's schema / 运行环境,生产环境需手动升级业务库",
+        description="In production only `cdp db upgrade` changes the store's schema / 运行环境",
     )
     api_threads: int = Field(default=2, ge=1, description="DuckDB threads of the API / 接口服务的 DuckDB 线程数")
     body_max_bytes: int = Field(
