@@ -1,7 +1,9 @@
 """Places that several test folders share: a chain with one night behind it, and settings for a folder of one's own."""
 
+import fcntl
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -19,9 +21,24 @@ from segment_engine.runtime.published import read_pointer
 hypothesis.settings.register_profile("house", deadline=None)
 hypothesis.settings.load_profile("house")
 
+MadeOnce = Callable[[str, Callable[[Path], None]], Path]
 ZONE = ZoneInfo("Asia/Shanghai")
 END_ON = date(2026, 11, 20)
 CUSTOMERS = 1_200
+
+
+# Files that run whole nights or processes, longest first: started last, they would keep one processor waiting.
+LONG = (
+    "faults/", "pipelines/test_dagster", "erasure/test_erasure", "end_to_end/", "pipelines/test_readme",
+    "pipelines/test_cli", "pipelines/test_processes", "dbt/", "api/race/", "api/test_schemathesis", "api/jobs/",
+    "api/access/", "api/test_export",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first; otherwise in the order in which they were found."""
+    places = {part: place for place, part in enumerate(LONG)}
+    items.sort(key=lambda item: next((places[part] for part in LONG if part in item.path.as_posix()), len(LONG)))
 
 
 class FixedClock:
@@ -38,21 +55,43 @@ MORNING = FixedClock(datetime(2026, 11, 21, 0, 30, tzinfo=ZONE))
 
 
 @pytest.fixture(scope="session")
-def sample_landing(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data directory that holds clean sample data and nothing else; copy it before running anything in it."""
-    root = tmp_path_factory.mktemp("sample")
-    write_sample(DataFolders(root), customers=CUSTOMERS, days=120, seed=7, end_on=END_ON, dirty=False, zone=ZONE)
-    return root
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
+    """Folders that all test processes of this run share: `made_once("night", make)` makes one where none has yet."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    shared.mkdir(exist_ok=True)
+
+    def made(name: str, make: Callable[[Path], None]) -> Path:
+        folder, done = shared / name, shared / f"{name}.done"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                make(folder)
+                done.touch()
+        return folder
+
+    return made
 
 
 @pytest.fixture(scope="session")
-def night(sample_landing: Path, tmp_path_factory: pytest.TempPathFactory) -> PipelineSettings:
+def sample_landing(made_once: MadeOnce) -> Path:
+    """A data directory that holds clean sample data and nothing else; copy it before running anything in it."""
+
+    def make(root: Path) -> None:
+        write_sample(DataFolders(root), customers=CUSTOMERS, days=120, seed=7, end_on=END_ON, dirty=False, zone=ZONE)
+
+    return made_once("sample", make)
+
+
+@pytest.fixture(scope="session")
+def night(sample_landing: Path, made_once: MadeOnce) -> PipelineSettings:
     """A data directory with one published night; read-only for tests, copy it with `own_copy` to change it."""
-    root = tmp_path_factory.mktemp("night") / "data"
-    shutil.copytree(sample_landing, root)
-    settings = PipelineSettings(data_dir=root)
-    run_night(settings, as_of=END_ON, clock=MORNING)
-    return settings
+
+    def make(root: Path) -> None:
+        shutil.copytree(sample_landing, root / "data")
+        run_night(PipelineSettings(data_dir=root / "data"), as_of=END_ON, clock=MORNING)
+
+    return PipelineSettings(data_dir=made_once("night", make) / "data")
 
 
 @pytest.fixture(scope="session")
