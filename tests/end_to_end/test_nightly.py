@@ -14,6 +14,7 @@ import duckdb
 import pytest
 from fastapi.testclient import TestClient
 
+from api.commands import demo_token
 from api.main import create_app
 from api.settings import ApiSettings
 from pipelines import steps
@@ -176,7 +177,12 @@ def test_api_and_sql_answer_without_error_during_a_night_and_across_its_publish(
     shutil.copytree(sample_landing, root)
     settings = PipelineSettings(data_dir=root)
     run_night(settings, as_of=END_ON - timedelta(days=1), clock=MORNING)
-    client = TestClient(create_app(ApiSettings(data_dir=root)), raise_server_exceptions=False)
+    api_settings = ApiSettings(data_dir=root, rate_limit_per_address=0)
+    client = TestClient(
+        create_app(api_settings),
+        raise_server_exceptions=False,
+        headers={"Authorization": f"Bearer {demo_token(api_settings)}"},
+    )
     stop = threading.Event()
     answers: list[tuple[int, str]] = []
 
