@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test lint format types contracts docs lock bench-nightly clean
+.PHONY: help setup demo test soak lint format types contracts docs lock bench-nightly bench-api clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -21,6 +21,9 @@ demo: setup ## Sample data, a full night, API and Dagster UI, until Ctrl-C
 
 test: setup lint types contracts ## Lint, types, import contracts, and the whole test suite
 	$(BIN)/pytest
+
+soak: setup ## The tests that take minutes and are not part of `make test`
+	$(BIN)/pytest -m soak -n 0
 
 lint: setup ## ruff (format and lint), sqlfluff
 	$(BIN)/ruff format --check .
@@ -42,6 +45,9 @@ docs: setup ## dbt's documentation as one page: docs/build/dbt.html
 
 bench-nightly: setup ## The night's steps at 100,000 and 1,000,000 customers, beside DuckDB alone
 	$(BIN)/python -m benchmarks.nightly
+
+bench-api: setup ## A write and a read through the API, beside the same transaction on the bare driver
+	$(BIN)/python -m benchmarks.api
 
 lock: ## Resolve the dependencies anew (needs uv)
 	uv pip compile --universal --generate-hashes --no-emit-index-url --group dev pyproject.toml -o requirements.lock

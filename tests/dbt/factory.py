@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ STATE_TABLES = {
 Rows = Mapping[str, Iterable[Mapping[str, Any]]]
 
 
+@cache
 def contracts() -> dict[str, dict[str, Any]]:
     """Every contract by its raw table's name, `saas__patients`."""
     documents = (yaml.safe_load(path.read_text("utf-8")) for path in sorted(CONTRACTS.glob("*/*.yml")))

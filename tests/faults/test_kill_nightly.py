@@ -1,6 +1,7 @@
 """`kill -9` in the middle of a night: the served version is untouched, and what is run next converges.
 
-Next is the same night again, or the night of the day after. More rounds: `python -m tests.faults.test_kill_nightly 20`.
+Next is the same night again, or the night of the day after. The longer half is `make soak`; more rounds:
+`python -m tests.faults.test_kill_nightly 20`.
 """
 
 import os
@@ -52,15 +53,10 @@ run_night(settings, as_of=date.fromisoformat(day), clock=SystemClock(settings.zo
 
 @dataclass(frozen=True, slots=True)
 class Calm:
-    """Three nights undisturbed: the directory after the first, what each later one served, and the slowest's seconds.
-
-    `without_day` is what DAY_AFTER served where DAY never ran: its batches are there, but new customers of both days
-    get their ids in one night, in another order.
-    """
+    """Nights undisturbed: the directory after the first, what each later one served, and the slowest's seconds."""
 
     after_first: Path
     served: dict[date, Pointer]
-    without_day: Pointer
     seconds: float
 
 
@@ -94,14 +90,10 @@ def calm_nights(landing: Path, work: Path) -> Calm:
     whole_night(root, DAY_BEFORE)
     shutil.copytree(root, after_first)
     pointers = {day: whole_night(root, day) for day in (DAY, DAY_AFTER)}
-    skipping = work / "skipping"
-    shutil.copytree(after_first, skipping)
-    without_day = whole_night(skipping, DAY_AFTER)
-    shutil.rmtree(skipping)
     slowest = max(
         sum(step["seconds"] for step in run.steps) for run in read_runs(PipelineSettings(data_dir=root).folders)
     )
-    return Calm(after_first, pointers, without_day, slowest)
+    return Calm(after_first, pointers, slowest)
 
 
 def interrupted_runs(root: Path) -> list[str]:
@@ -161,6 +153,17 @@ def calm(sample_landing: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     shutil.rmtree(work)
 
 
+@pytest.fixture(scope="module")
+def without_day(calm: Calm, tmp_path_factory: pytest.TempPathFactory) -> Pointer:
+    """What DAY_AFTER serves where DAY never ran.
+
+    Its batches are there, but new customers of both days get their ids in one night, in another order.
+    """
+    root = tmp_path_factory.mktemp("skipping") / "data"
+    shutil.copytree(calm.after_first, root)
+    return whole_night(root, DAY_AFTER)
+
+
 @pytest.fixture
 def dice() -> random.Random:
     seed = time.time_ns() & 0xFFFF
@@ -180,8 +183,9 @@ def test_a_night_killed_at_random_moments_converges_to_the_undisturbed_one(
     assert again.row_counts == calm.served[DAY].row_counts
 
 
+@pytest.mark.soak
 def test_the_night_after_one_killed_at_a_random_moment_ends_where_undisturbed_nights_end(
-    calm: Calm, tmp_path: Path, dice: random.Random
+    calm: Calm, without_day: Pointer, tmp_path: Path, dice: random.Random
 ) -> None:
     root = tmp_path / "rough"
     killed_again_and_again(calm, root, dice, 1)
@@ -190,7 +194,7 @@ def test_the_night_after_one_killed_at_a_random_moment_ends_where_undisturbed_ni
     after = whole_night(root, DAY_AFTER)
 
     assert len(interrupted_runs(root)) == 1
-    undisturbed = calm.served[DAY_AFTER] if identity_was_done else calm.without_day
+    undisturbed = calm.served[DAY_AFTER] if identity_was_done else without_day
     assert different(after, undisturbed) - BY_PUBLICATION == set()
 
 
@@ -203,12 +207,16 @@ def after_a_night_killed_before(step: str, calm: Calm, root: Path) -> Pointer:
     return after
 
 
-def test_a_night_killed_before_identity_is_to_the_next_one_as_if_it_had_not_run(calm: Calm, tmp_path: Path) -> None:
+@pytest.mark.soak
+def test_a_night_killed_before_identity_is_to_the_next_one_as_if_it_had_not_run(
+    calm: Calm, without_day: Pointer, tmp_path: Path
+) -> None:
     after = after_a_night_killed_before("resolve_identity", calm, tmp_path / "rough")
 
-    assert different(after, calm.without_day) == set()
+    assert different(after, without_day) == set()
 
 
+@pytest.mark.soak
 def test_a_night_killed_before_publishing_is_to_the_next_one_as_if_it_had_ended(calm: Calm, tmp_path: Path) -> None:
     after = after_a_night_killed_before("publish", calm, tmp_path / "rough")
 
