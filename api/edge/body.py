@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.edge.answers import error_answer
@@ -109,7 +108,7 @@ def _check_address(scope: Scope) -> None:
 
 def _check_length(scope: Scope, cap: int) -> None:
     """Refuse what says itself that it is too large; what lies about it is counted while it is read."""
-    announced = Headers(scope=scope).get("content-length", "")
+    announced = next(iter(_values(scope, b"content-length")), "")
     if announced.isdecimal() and (len(announced) > 15 or int(announced) > cap):
         raise too_large(cap)
 
@@ -118,8 +117,13 @@ _JSON_TYPE = re.compile(r"application/(json|[a-z0-9!#$&^_.+-]+\+json)", re.IGNOR
 _CHARSET = re.compile(r"charset\s*=\s*\"?([^\s;\"]*)", re.IGNORECASE)
 
 
+def _values(scope: Scope, wanted: bytes) -> list[str]:
+    """The values of one header; servers spell names in lower case."""
+    return [value.decode("latin-1") for name, value in scope["headers"] if name == wanted]
+
+
 def _media_types(scope: Scope) -> list[str]:
-    return Headers(scope=scope).getlist("content-type")
+    return _values(scope, b"content-type")
 
 
 def _is_plain_json(scope: Scope) -> bool:
@@ -129,7 +133,7 @@ def _is_plain_json(scope: Scope) -> bool:
     return (
         _JSON_TYPE.fullmatch(media_type.strip()) is not None
         and (charset is None or charset[1].lower() == "utf-8")
-        and Headers(scope=scope).get("content-encoding", "identity").lower() == "identity"
+        and all(encoding.lower() == "identity" for encoding in _values(scope, b"content-encoding"))
     )
 
 

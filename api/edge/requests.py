@@ -4,10 +4,10 @@ import asyncio
 import re
 import secrets
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.edge.answers import crash_answer
@@ -15,7 +15,7 @@ from api.edge.routes import route_template
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("cdp.api")
 
-_SANE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+_SANE_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _NOT_OURS = (asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit)
 
 
@@ -29,7 +29,7 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _request_id(Headers(scope=scope))
+        request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
         status: int | None = None
 
@@ -37,7 +37,7 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _add_headers(MutableHeaders(scope=message), scope["path"], request_id)
+                message["headers"] = _with_ours(message["headers"], scope["path"], request_id)
             await send(message)
 
         began = time.perf_counter()
@@ -55,17 +55,18 @@ class RequestMiddleware:
                 _log_request(scope, status, time.perf_counter() - began)
 
 
-def _request_id(headers: Headers) -> str:
+def _request_id(scope: Scope) -> str:
     """The caller's own id where it is a sane one, to follow a request through several systems."""
-    given = headers.getlist("x-request-id")
-    return given[0] if len(given) == 1 and _SANE_ID.fullmatch(given[0]) else secrets.token_hex(16)
+    given = [value for name, value in scope["headers"] if name == b"x-request-id"]
+    sane = len(given) == 1 and _SANE_ID.fullmatch(given[0])
+    return given[0].decode() if sane else secrets.token_hex(16)
 
 
-def _add_headers(headers: MutableHeaders, path: str, request_id: str) -> None:
-    headers["X-Request-ID"] = request_id
-    headers["X-Content-Type-Options"] = "nosniff"
-    if path.startswith("/v1/"):
-        headers.setdefault("Cache-Control", "no-store")
+def _with_ours(headers: Iterable[tuple[bytes, bytes]], path: str, request_id: str) -> list[tuple[bytes, bytes]]:
+    ours = [*headers, (b"x-request-id", request_id.encode()), (b"x-content-type-options", b"nosniff")]
+    if path.startswith("/v1/") and all(name != b"cache-control" for name, _ in ours):
+        ours.append((b"cache-control", b"no-store"))
+    return ours
 
 
 def _log_request(scope: Scope, status: int | None, seconds: float) -> None:

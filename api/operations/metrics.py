@@ -25,6 +25,7 @@ class Metrics:
             buckets=SECONDS,
             registry=self.registry,
         )
+        self._children: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
         self.published_age = Gauge(
             "cdp_published_age_seconds", "Age of the served version; -1 when there is none", registry=self.registry
         )
@@ -37,6 +38,15 @@ class Metrics:
         self.outbox = Gauge(
             "cdp_outbox_messages", "Messages not sent, or nobody knows", ["status"], registry=self.registry
         )
+
+    def count(self, method: str, route: str, status: str, seconds: float) -> None:
+        """One request that was answered."""
+        labels = (method, route, status)
+        if labels not in self._children:
+            self._children[labels] = (self.requests.labels(*labels), self.seconds.labels(method, route))
+        requests, durations = self._children[labels]
+        requests.inc()
+        durations.observe(seconds)
 
     def text(self) -> bytes:
         """The exposition format that Prometheus scrapes."""
@@ -66,6 +76,4 @@ class MetricsMiddleware:
         try:
             await self._app(scope, receive, watched)
         finally:
-            route = route_template(scope)
-            self._metrics.requests.labels(scope["method"], route, status).inc()
-            self._metrics.seconds.labels(scope["method"], route).observe(time.perf_counter() - began)
+            self._metrics.count(scope["method"], route_template(scope), status, time.perf_counter() - began)
