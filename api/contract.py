@@ -83,6 +83,7 @@ def install_contract(app: FastAPI) -> None:
             document = plain()
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             schemas |= {"ProblemDocument": PROBLEM_DOCUMENT, "CrashDocument": CRASH_DOCUMENT}
+            document["components"]["securitySchemes"] = {"HTTPBearer": {"type": "http", "scheme": "bearer"}}
             for path, method, access in declared(app):
                 operation = document["paths"].get(path, {}).get(method.lower())
                 if operation is not None and access is not None:
@@ -106,6 +107,7 @@ def _complete(operation: dict[str, Any], method: str, access: Access) -> None:
     if access.public:
         operation.pop("security", None)
     else:
+        operation["security"] = [{"HTTPBearer": []}]
         statuses += [401, 403]
     if method not in WITHOUT_BODY:
         statuses += [413, 415]

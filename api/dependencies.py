@@ -1,13 +1,14 @@
 """What routes are handed: settings, the published data, the operational store, the clock, effects.
 
-Nothing here waits, so nothing is worth a thread: FastAPI runs what is not `async` in one.
+Nothing here waits, so nothing is worth a thread: FastAPI runs what is not `async` in one. Nor does one of these depend
+on another: each costs FastAPI as much as a query costs the store.
 """
 
 from typing import Annotated
 
 from fastapi import Depends, Request
 
-from api.access.guard import CurrentActor
+from api.access.guard import actor_of
 from api.caller import Caller
 from api.clock import now
 from api.edge.routes import matched_route
@@ -35,21 +36,21 @@ async def operational_store(request: Request) -> Database:
     return database
 
 
-async def current_caller(request: Request, actor: CurrentActor) -> Caller:
+async def current_caller(request: Request) -> Caller:
     """Who is asking, as audit rows name them."""
-    return actor.caller(request.state.request_id, request.client.host if request.client else None)
+    return _caller(request)
 
 
-async def current_effects(
-    request: Request,
-    caller: Annotated[Caller, Depends(current_caller)],
-    idempotency_key: IdempotencyKey = None,
-) -> Effects:
+async def current_effects(request: Request, idempotency_key: IdempotencyKey = None) -> Effects:
     """The effects of this request; raises BadRequestError without an Idempotency-Key."""
     route = matched_route(request.scope)
     assert route is not None, "dependencies run for routes only"
     database: Database = request.app.state.database
-    return effects_of(request, database, caller, key=idempotency_key, operation=route.name, now=now())
+    return effects_of(request, database, _caller(request), key=idempotency_key, operation=route.name, now=now())
+
+
+def _caller(request: Request) -> Caller:
+    return actor_of(request).caller(request.state.request_id, request.client.host if request.client else None)
 
 
 Settings = Annotated[ApiSettings, Depends(api_settings)]

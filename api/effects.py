@@ -4,7 +4,6 @@ Who may call belongs to `api.access`; what is done to the domains.
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,13 +11,15 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import Header, Request, Response
-from fastapi.encoders import jsonable_encoder
+from fastapi.concurrency import run_in_threadpool
+from pydantic_core import to_json
 from sqlalchemy import Connection, bindparam, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from api.caller import Caller
 from api.errors import BadRequestError, InvalidError, Problem
 from api.storage.database import Database
+from api.storage.prepared import Prepared
 from api.storage.tables.idempotency import idempotency
 
 KEEP = timedelta(hours=24)
@@ -56,7 +57,7 @@ REUSED_KEY = Problem(
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What an effect answers: a JSON body (anything FastAPI can encode), a status, headers.
+    """What an effect answers: a JSON body (anything pydantic can encode), a status, headers.
 
     `target` names whom the body is about (`customer:<one_id>`), so that erasure finds stored answers.
     """
@@ -69,7 +70,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """The one way in which a POST changes something: `effects.once(work)`."""
+    """The one way in which a POST changes something: `await effects.once(work)`."""
 
     database: Database
     caller: Caller
@@ -78,12 +79,20 @@ class Effects:
     fingerprint: str
     now: datetime
 
-    def once(self, work: Callable[[Connection], Reply]) -> Response:
+    async def once(self, work: Callable[[Connection], Reply], *, slow: bool = False) -> Response:
         """Do the work, or answer as it was answered before; an error of `work` undoes everything and is not kept.
 
+        `slow` work asks more than the store (the published marts, files): it is done in a thread, alone.
         Raises InvalidError when the key was used for another request.
         """
-        stored = self.database.write(lambda connection: self._in_transaction(connection, work))
+
+        def in_transaction(connection: Connection) -> dict[str, Any]:
+            return self._in_transaction(connection, work)
+
+        if slow:
+            stored = await run_in_threadpool(self.database.write, in_transaction)
+        else:
+            stored = await self.database.write_async(in_transaction)
         headers = dict(stored["headers"])
         if stored["replayed"]:
             headers[REPLAYED] = "true"
@@ -97,7 +106,7 @@ class Effects:
         reply = work(connection)
         body = None if reply.body is None else _json(reply.body)
         answer = {"status": reply.status, "headers": dict(reply.headers), "body": body}
-        connection.execute(_ANSWER, {**place, **answer, "target": reply.target})
+        _ANSWER.run(connection, {**place, **answer, "target": reply.target})
         return {**answer, "replayed": False}
 
     def _claim(self, connection: Connection) -> bool:
@@ -110,7 +119,7 @@ class Effects:
             "created_at": self.now,
             "expires_at": self.now + KEEP,
         }
-        return connection.execute(_CLAIM[self.database.kind], row).first() is not None
+        return bool(_CLAIM[self.database.kind].run(connection, row))
 
     def _stored(self, connection: Connection, place: Mapping[str, str]) -> dict[str, Any]:
         row = connection.execute(_STORED, place).mappings().one()
@@ -119,19 +128,21 @@ class Effects:
         return {"status": row["status"], "headers": row["headers"], "body": row["body"], "replayed": True}
 
 
-def _claim_of(dialect: Any) -> Any:
+def _claim_of(dialect: Any) -> Prepared:
     """A key that has expired is free again, whether or not the sweeper has been there."""
-    row = dialect.insert(idempotency)
-    renewed = {name: row.excluded[name] for name in ("fingerprint", "created_at", "expires_at")}
+    place, terms = ("caller", "operation", "key"), ("fingerprint", "created_at", "expires_at")
+    row = dialect.insert(idempotency).values({name: bindparam(name) for name in (*place, *terms)})
+    renewed = {name: row.excluded[name] for name in terms}
     emptied: dict[str, Any] = dict.fromkeys(("status", "headers", "body", "target"), null())
-    return row.on_conflict_do_update(
-        index_elements=["caller", "operation", "key"],
-        set_={**renewed, **emptied},
-        where=idempotency.c.expires_at <= row.excluded.created_at,
-    ).returning(idempotency.c.key)
+    return Prepared(
+        row.on_conflict_do_update(
+            index_elements=place,
+            set_={**renewed, **emptied},
+            where=idempotency.c.expires_at <= row.excluded.created_at,
+        ).returning(idempotency.c.key)
+    )
 
 
-# Built once: building a statement costs more than running it.
 _CLAIM = {"sqlite": _claim_of(sqlite), "postgresql": _claim_of(postgresql)}
 _PLACE = (
     idempotency.c.caller == bindparam("at_caller"),
@@ -139,7 +150,7 @@ _PLACE = (
     idempotency.c.key == bindparam("at_key"),
 )
 _STORED = select(idempotency).where(*_PLACE)
-_ANSWER = (
+_ANSWER = Prepared(
     update(idempotency)
     .where(*_PLACE)
     .values({name: bindparam(name) for name in ("status", "headers", "body", "target")})
@@ -155,9 +166,11 @@ def effects_of(
     if _KEY.fullmatch(key) is None:
         raise BadRequestError(WRONG_KEY)
     # The path says what is acted on; the body digest is of the canonical JSON (`api.edge.body`).
-    told = "\n".join((request.method, request.url.path, request.url.query, request.state.body_digest))
+    told = "\n".join(
+        (request.method, request.scope["path"], request.scope["query_string"].decode(), request.state.body_digest)
+    )
     return Effects(database, caller, operation, key, hashlib.sha256(told.encode()).hexdigest(), now)
 
 
 def _json(value: Any) -> str:
-    return json.dumps(jsonable_encoder(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return to_json(value, by_alias=True, inf_nan_mode="null").decode()

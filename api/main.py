@@ -1,9 +1,10 @@
 """The application factory: settings in, an ASGI application out."""
 
-from collections.abc import AsyncIterator
+import gc
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, Request
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 
@@ -12,6 +13,7 @@ from api.access.guard import guard, public
 from api.access.last_used import LastUsed
 from api.access.links import PatientLinks
 from api.access.oidc import Issuer
+from api.access_admin.router import me
 from api.access_admin.router import router as access
 from api.background import Background
 from api.clock import now
@@ -28,6 +30,7 @@ from api.operations.metrics import Metrics, MetricsMiddleware
 from api.operations.router import router as operations
 from api.outbox.router import router as outbox
 from api.patients.router import router as patients
+from api.privacy.router import erasures
 from api.privacy.router import router as privacy
 from api.settings import ApiSettings
 from api.storage.database import Database
@@ -50,7 +53,10 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
         # New with every start: an application may be started again, a thread may not.
         background = app.state.background = Background(settings, database, reader)
         background.start()
+        gc.collect()
+        gc.freeze()  # what is here now stays: collecting garbage need not look at it again and again
         yield
+        gc.unfreeze()
         background.stop(settings.shutdown_seconds)
         last_used.stop()
         reader.close()
@@ -63,7 +69,7 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
         summary="Customer data platform for dental clinic chains / 口腔连锁客户数据平台",
         lifespan=lifespan,
         generate_unique_id_function=_route_name,
-        dependencies=[Depends(guard), Depends(UnknownParameters())],
+        dependencies=[Depends(_in_turn(guard, UnknownParameters()))],
     )
     for page in app.routes:
         if isinstance(page, APIRoute):  # nothing else is there yet but the documentation's own pages
@@ -78,10 +84,18 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     install_inner_edge(app, settings)
     app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
     install_outer_edge(app)
-    for router in (operations, audit, access, customers, exports, privacy, patients, jobs, files, outbox):
+    for router in (audit, access, me, customers, exports, privacy, erasures, patients, jobs, files, outbox, operations):
         app.include_router(router)
     install_contract(app)
     return app
+
+
+def _in_turn(*checks: Callable[[Request], Awaitable[None]]) -> Callable[[Request], Awaitable[None]]:
+    async def door(request: Request) -> None:
+        for check in checks:
+            await check(request)
+
+    return door
 
 
 def _issuer(settings: ApiSettings) -> Issuer | None:

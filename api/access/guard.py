@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.concurrency import run_in_threadpool
+from fastapi.security.utils import get_authorization_scheme_param
 
 from api.access.actors import Actor
 from api.access.credentials import Credentials
@@ -76,10 +77,7 @@ def _declare(access: Access) -> Callable[[Endpoint], Endpoint]:
     return mark
 
 
-Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
-
-
-def guard(request: Request, bearer: Bearer) -> None:
+async def guard(request: Request) -> None:
     """Let the request pass, or raise NotAuthenticatedError or NotPermittedError; the actor is in `request.state`."""
     route = matched_route(request.scope)
     access = None if route is None else access_of(route.endpoint)
@@ -87,7 +85,7 @@ def guard(request: Request, bearer: Bearer) -> None:
         raise NotPermittedError(NOT_DECLARED)
     if access.public:
         return
-    actor = _actor(request, bearer)
+    actor = await _actor(request)
     if actor is None:
         raise NotAuthenticatedError(NOT_AUTHENTICATED)
     request.state.cdp_actor = actor
@@ -109,6 +107,11 @@ def missing(permission: Permission) -> Problem:
 
 async def current_actor(request: Request) -> Actor:
     """Who is asking; only for routes that are not public."""
+    return actor_of(request)
+
+
+def actor_of(request: Request) -> Actor:
+    """Who is asking, once the guard let them pass."""
     actor: Actor = request.state.cdp_actor
     return actor
 
@@ -116,6 +119,11 @@ async def current_actor(request: Request) -> Actor:
 CurrentActor = Annotated[Actor, Depends(current_actor)]
 
 
-def _actor(request: Request, bearer: HTTPAuthorizationCredentials | None) -> Actor | None:
+async def _actor(request: Request) -> Actor | None:
     credentials: Credentials = request.app.state.credentials
-    return None if bearer is None else credentials.actor(bearer.credentials, now=now())
+    scheme, text = get_authorization_scheme_param(request.headers.get("Authorization"))
+    if scheme.lower() != "bearer" or not text:
+        return None
+    if credentials.waits_for_nobody(text):
+        return credentials.actor(text, now=now())
+    return await run_in_threadpool(credentials.actor, text, now=now())

@@ -6,11 +6,15 @@ import re
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert
 
 from api.access.actors import Actor
 from api.access.owners import WITH_GRANTS, owner
+from api.storage.database import Database
+from api.storage.prepared import Prepared
 from api.storage.tables.access import actor, api_key
 
 _KEY = re.compile(r"cdp_([0-9a-f]{16})_([0-9a-f]{64})")
@@ -56,24 +60,41 @@ def make_key(
     return NewKey(key_id, f"cdp_{key_id}_{secret}")
 
 
-_WITH_KEY = (
+_WITH_KEY = Prepared(
     WITH_GRANTS.add_columns(api_key.c.secret_hash, api_key.c.scopes, api_key.c.expires_at, api_key.c.revoked_at)
     .join(api_key, api_key.c.actor_id == actor.c.id)
     .where(api_key.c.id == bindparam("key_id"))
 )
 
 
-def key_owner(connection: Connection, text: str, *, now: datetime) -> Actor | None:
+def key_owner(database: Database, text: str, *, now: datetime) -> Actor | None:
     """Who the key belongs to; None for a key that is unknown, wrong, expired or revoked, or an owner who left."""
     match = _KEY.fullmatch(text)
     if match is None:
         return None
     key_id, secret = match.groups()
-    rows = connection.execute(_WITH_KEY, {"key_id": key_id}).all()
-    if not rows or not hmac.compare_digest(rows[0].secret_hash, secret_hash(secret)):
+    rows = database.look_up(_WITH_KEY, {"key_id": key_id})
+    key = _kept(key_id, tuple(rows)) if rows else None
+    if key is None or not hmac.compare_digest(key.secret_hash, secret_hash(secret)):
         return None
-    first = rows[0]
-    expired = first.expires_at is not None and first.expires_at <= now
-    if expired or first.revoked_at is not None or not first.is_active:
-        return None
-    return owner(rows, scopes=first.scopes, credential=key_id)
+    expired = key.expires_at is not None and key.expires_at <= now
+    return None if expired or key.is_dead else key.owner
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What the store holds of a key."""
+
+    secret_hash: str
+    expires_at: datetime | None
+    is_dead: bool
+    owner: Actor
+
+
+@lru_cache(maxsize=1024)
+def _kept(key_id: str, rows: tuple[tuple[Any, ...], ...]) -> _Kept:
+    """Understood once: the store is asked with every request, and mostly answers the same."""
+    decoded = [_WITH_KEY.decoded(row) for row in rows]
+    first = decoded[0]
+    is_dead = first.revoked_at is not None or not first.is_active
+    return _Kept(first.secret_hash, first.expires_at, is_dead, owner(decoded, scopes=first.scopes, credential=key_id))

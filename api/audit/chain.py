@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from api.storage.types import MOMENT_FORMAT, canonical_json
+from api.storage.types import canonical_json, moment_text
 
 GENESIS = "0" * 64
 HASHED = (
@@ -21,4 +21,4 @@ def row_hash(row: Mapping[str, Any]) -> str:
 
 
 def _spelt(value: Any) -> Any:
-    return value.strftime(MOMENT_FORMAT) if isinstance(value, datetime) else value
+    return moment_text(value) if isinstance(value, datetime) else value

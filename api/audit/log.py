@@ -8,12 +8,17 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from api.audit.chain import row_hash
 from api.caller import Caller
+from api.storage.prepared import Prepared
 from api.storage.tables.audit import audit_head, audit_log
 
-_HEAD = select(audit_head.c.seq, audit_head.c.hash).where(audit_head.c.id == 1).with_for_update()
-# Built once: building a statement costs more than running it.
-_INSERT = insert(audit_log)
-_MOVE = update(audit_head).where(audit_head.c.id == 1).values(seq=bindparam("new_seq"), hash=bindparam("new_hash"))
+_HEAD = Prepared(select(audit_head.c.seq, audit_head.c.hash).where(audit_head.c.id == 1).with_for_update())
+_INSERT = insert(audit_log).values({column.name: bindparam(column.name) for column in audit_log.c})
+_MOVE = update(audit_head).where(audit_head.c.id == 1).values(seq=bindparam("seq"), hash=bindparam("hash"))
+# One way over the network where the engine can.
+_ADD = {
+    "sqlite": (Prepared(_INSERT), Prepared(_MOVE)),
+    "postgresql": (Prepared(_INSERT.add_cte(_MOVE.cte("moved"))),),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +34,9 @@ class Entry:
 
 def append(connection: Connection, caller: Caller, entry: Entry, *, now: datetime) -> int:
     """Add one row and return its number; call it last in a transaction, since writers queue here until the commit."""
-    head = connection.execute(_HEAD).one()
+    ((seq, before),) = _HEAD.run(connection, {})
     row: dict[str, Any] = {
-        "seq": int(head.seq) + 1,
+        "seq": int(seq) + 1,
         "at": now.astimezone(UTC),
         "actor_kind": caller.kind,
         "actor_id": caller.id,
@@ -43,9 +48,9 @@ def append(connection: Connection, caller: Caller, entry: Entry, *, now: datetim
         "after": entry.after,
         "request_id": caller.request_id,
         "address": caller.address,
-        "prev_hash": head.hash,
+        "prev_hash": before,
     }
     row["hash"] = row_hash(row)
-    connection.execute(_INSERT, row)
-    connection.execute(_MOVE, {"new_seq": row["seq"], "new_hash": row["hash"]})
+    for statement in _ADD[connection.dialect.name]:
+        statement.run(connection, row)
     return int(row["seq"])

@@ -6,23 +6,28 @@ What is written belongs to the domains; the schema to `api.storage.migrations`.
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from anyio import CapacityLimiter, to_thread
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, NoSuchModuleError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from api.storage.group import CommitGroup, WaitedTooLongError
-from api.storage.lock import FileLock
+from api.storage.lock import FileLock, LockedTooLongError
+from api.storage.prepared import Prepared, Rows
+from api.storage.sqlite_connections import SqliteReader, SqliteWriter, is_sqlite_busy
 from segment_engine.runtime.settings import SharedSettings
 
 T = TypeVar("T")
 Engines = Literal["sqlite", "postgresql"]
 
 BUSY_SECONDS = 5
+STALE_SECONDS = 5  # after which a connection of PostgreSQL is asked whether it is still one
+WRITERS = 2  # at once, of one process and its event loop: one computes while one flushes the disk
 RETRIES = 3
 RETRY_BASE_SECONDS = 0.02
 
@@ -60,14 +65,21 @@ class Database:
     def __init__(self, settings: SharedSettings) -> None:
         self.url = database_url(settings)
         self.kind: Engines = "sqlite" if self.url.get_backend_name() == "sqlite" else "postgresql"
+        self._engine = _sqlite_engine(self.url) if self.kind == "sqlite" else _postgres_engine(self.url)
+        self._writer = self._engine.execution_options(cdp_write=True)
         self._lock: FileLock | None = None
         if self.kind == "sqlite":
             file = Path(str(self.url.database))
             file.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(file.with_name(f"{file.name}.queue"))
-        self._engine = _sqlite_engine(self.url) if self.kind == "sqlite" else _postgres_engine(self.url)
-        self._writer = self._engine.execution_options(cdp_write=True)
-        self._group = CommitGroup(self._transaction, timeout_seconds=BUSY_SECONDS)
+            self._lock = FileLock(file.with_name(f"{file.name}.queue"), timeout_seconds=BUSY_SECONDS)
+            self._sqlite_reader = SqliteReader(self._engine)
+            self._sqlite_writer = SqliteWriter(self._writer, self._lock, busy_seconds=BUSY_SECONDS)
+            self._group = CommitGroup(self._sqlite_writer, timeout_seconds=BUSY_SECONDS)
+        else:
+            # Of its own, since a connection takes its time to change between the two ways.
+            self._alone = _postgres_engine(self.url, isolation_level="AUTOCOMMIT")
+            # Writers wait for one another at the head of the audit chain: rather here, where it costs nothing.
+            self._turns = CapacityLimiter(WRITERS)
 
     @property
     def engine(self) -> Engine:
@@ -83,25 +95,34 @@ class Database:
         except PoolTimeoutError as error:
             raise StoreBusyError from error
 
+    def look_up(self, statement: Prepared, values: Mapping[str, Any]) -> Rows:
+        """The rows of one small query, as the driver spells them: no transaction around it. Raises StoreBusyError."""
+        with _busy_as_such():
+            if self.kind == "sqlite":
+                return self._sqlite_reader.look_up(statement, values)
+            with self._alone.connect() as connection:
+                return statement.run(connection, values)
+
     def write(self, work: Callable[[Connection], T]) -> T:
         """Do the work in one transaction; `work` may be called again when the engine undid it for reasons of its own.
 
-        On SQLite another thread may do it, together with the work of other writers (`api.storage.group`).
         Repeated are PostgreSQL's serialization failures and deadlocks, at most RETRIES times. Nothing else is: after
         an error while committing nobody knows whether it happened, so the caller's Idempotency-Key decides.
         Raises StoreBusyError when others held the store too long, and whatever `work` raises.
         """
-        try:
-            if self.kind == "sqlite":
-                done: T = self._group.write(work)
-                return done
+        with _busy_as_such():
             return self._retried(work)
-        except (WaitedTooLongError, PoolTimeoutError) as error:
-            raise StoreBusyError from error
-        except DBAPIError as error:
-            if sql_state(error) == LOCK_TIMEOUT or _is_sqlite_busy(error):
-                raise StoreBusyError from error
-            raise
+
+    async def write_async(self, work: Callable[[Connection], T]) -> T:
+        """`write` for the event loop, together with others who write (`api.storage.group`).
+
+        On SQLite the loop does the work itself: it must ask nobody but the store, and nothing that takes long.
+        """
+        with _busy_as_such():
+            if self.kind == "sqlite":
+                done: T = await self._group.write(work)
+                return done
+            return await to_thread.run_sync(self._retried, work, limiter=self._turns)
 
     def check(self) -> None:
         """Assert that connections are set up as they must be; raises StoreUnusableError."""
@@ -133,9 +154,14 @@ class Database:
             connection.invalidate()  # not back into the pool: it is set up differently now
 
     def close(self) -> None:
-        self._engine.dispose()
         if self._lock is not None:
+            self._group.close()
+            self._sqlite_writer.close()
+            self._sqlite_reader.close()
             self._lock.close()
+        else:
+            self._alone.dispose()
+        self._engine.dispose()
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
@@ -155,6 +181,18 @@ class Database:
 
     def _lock_held(self) -> AbstractContextManager[None]:
         return nullcontext() if self._lock is None else self._lock.held()
+
+
+@contextmanager
+def _busy_as_such() -> Iterator[None]:
+    try:
+        yield
+    except (WaitedTooLongError, LockedTooLongError, PoolTimeoutError) as error:
+        raise StoreBusyError from error
+    except DBAPIError as error:
+        if sql_state(error) == LOCK_TIMEOUT or (isinstance(error, OperationalError) and is_sqlite_busy(error)):
+            raise StoreBusyError from error
+        raise
 
 
 def database_url(settings: SharedSettings) -> URL:
@@ -180,13 +218,11 @@ def sql_state(error: DBAPIError) -> str | None:
     return getattr(error.orig, "sqlstate", None)
 
 
-def _is_sqlite_busy(error: DBAPIError) -> bool:
-    return isinstance(error, OperationalError) and getattr(error.orig, "sqlite_errorname", "").startswith("SQLITE_BUSY")
-
-
 def _sqlite_engine(url: URL) -> Engine:
     # As many connections as the server has threads: one is never waited for.
-    engine = create_engine(url, pool_size=8, max_overflow=56, connect_args={"timeout": BUSY_SECONDS})
+    engine = create_engine(
+        url, pool_size=8, max_overflow=56, pool_use_lifo=True, connect_args={"timeout": BUSY_SECONDS}
+    )
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
@@ -203,19 +239,29 @@ def _sqlite_engine(url: URL) -> Engine:
     return engine
 
 
-def _postgres_engine(url: URL) -> Engine:
-    options = " ".join(f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in POSTGRES_OPTIONS.items())
+def _postgres_engine(url: URL, **options: Any) -> Engine:
+    settings = " ".join(f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in POSTGRES_OPTIONS.items())
+    told = {"options": settings, "connect_timeout": 5, "application_name": "cdp"}
+    size: Any = {"pool_size": 10, "max_overflow": 30, "pool_timeout": BUSY_SECONDS, "pool_use_lifo": True}
     try:
-        return create_engine(
-            url,
-            pool_size=10,
-            max_overflow=30,
-            pool_timeout=BUSY_SECONDS,
-            pool_pre_ping=True,
-            connect_args={"options": options, "connect_timeout": 5, "application_name": "cdp"},
-        )
+        engine = create_engine(url, **size, connect_args=told, **options)
     except NoSuchModuleError as error:
         raise StoreUnusableError(f"CDP_DATABASE_URL: {error}") from error
+
+    @event.listens_for(engine, "checkin")
+    def _note(_driver: Any, record: Any) -> None:
+        record.info["used"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _ask_whether_alive(driver: Any, record: Any, _proxy: Any) -> None:
+        # pool_pre_ping would ask every time, which costs as much as a query.
+        if time.monotonic() - record.info.get("used", 0) > STALE_SECONDS:
+            try:
+                engine.dialect.do_ping(driver)
+            except engine.dialect.loaded_dbapi.Error as error:
+                raise DisconnectionError from error  # the pool opens another
+
+    return engine
 
 
 def _settings_of(connection: Connection, kind: Engines) -> dict[str, tuple[object, object]]:

@@ -10,23 +10,48 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-class FileLock:
-    """Held by one thread of one process at a time; a process that dies gives it up."""
+class LockedTooLongError(Exception):
+    """Another thread of this process did not give the lock up in time."""
 
-    def __init__(self, file: Path) -> None:
+
+class FileLock:
+    """Held by one holder in one process at a time; a process that dies gives it up."""
+
+    def __init__(self, file: Path, *, timeout_seconds: float) -> None:
         self._file = file.open("ab")
+        self._timeout = timeout_seconds
         # flock knows processes only: threads share the open file.
         self._threads = threading.Lock()
 
+    def acquire(self, *, wait: bool) -> bool:
+        """Take the lock; False where `wait` is not allowed and somebody has it. Raises LockedTooLongError."""
+        if not self._threads.acquire(blocking=wait, timeout=self._timeout if wait else -1):
+            if wait:
+                raise LockedTooLongError
+            return False
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._threads.release()
+            return False
+        except BaseException:
+            self._threads.release()
+            raise
+        return True
+
+    def release(self) -> None:
+        """Give it up; not necessarily in the thread that took it."""
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+        self._threads.release()
+
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Wait for the lock, and give it up afterwards."""
-        with self._threads:
-            fcntl.flock(self._file, fcntl.LOCK_EX)
-            try:
-                yield
-            finally:
-                fcntl.flock(self._file, fcntl.LOCK_UN)
+        """Wait for the lock, and give it up afterwards. Raises LockedTooLongError."""
+        self.acquire(wait=True)
+        try:
+            yield
+        finally:
+            self.release()
 
     def close(self) -> None:
         self._file.close()

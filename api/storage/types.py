@@ -7,9 +7,6 @@ from typing import Any
 from sqlalchemy import TIMESTAMP, BigInteger, Boolean, Dialect, Integer, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-# Fixed width, so that text order is time order.
-MOMENT_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
-
 Whole: TypeEngine[int] = BigInteger().with_variant(Integer(), "sqlite")
 
 
@@ -29,7 +26,7 @@ class Moment(TypeDecorator[datetime]):
         if value.tzinfo is None:
             raise ValueError(f"a moment needs a zone: {value!r}")
         moment = value.astimezone(UTC)
-        return moment.strftime(MOMENT_FORMAT) if dialect.name == "sqlite" else moment
+        return moment_text(moment) if dialect.name == "sqlite" else moment
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         if value is None:
@@ -37,6 +34,11 @@ class Moment(TypeDecorator[datetime]):
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
         utc: datetime = moment.astimezone(UTC)
         return utc
+
+
+def moment_text(moment: datetime) -> str:
+    """The one spelling of an aware datetime: UTC, fixed width, so that text order is time order."""
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 class Flag(TypeDecorator[bool]):
@@ -69,6 +71,9 @@ class Document(TypeDecorator[Any]):
         return None if value is None else json.loads(value)
 
 
+_CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
 def canonical_json(value: Any) -> str:
     """The one spelling of a JSON value: keys sorted, no spaces, text as it is."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _CANONICAL.encode(value)

@@ -1,9 +1,12 @@
 """One effect per Idempotency-Key, on both stores."""
 
+import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from fastapi import Response
 from sqlalchemy import Connection, text
 
 from api.caller import Caller
@@ -20,6 +23,10 @@ def effects(database: Database, **changed: Any) -> Effects:
     return Effects(database, **told)
 
 
+def once(effects: Effects, work: Callable[[Connection], Reply]) -> Response:
+    return asyncio.run(effects.once(work))
+
+
 def count(connection: Connection) -> Reply:
     """An effect that can be counted: the head of the audit chain moves."""
     connection.execute(text("update audit_head set seq = seq + 1"))
@@ -32,8 +39,8 @@ def counted(database: Database) -> int:
 
 
 def test_the_same_key_answers_the_same_and_does_nothing_more(database: Database) -> None:
-    first = effects(database).once(count)
-    second = effects(database, now=NOON + timedelta(hours=1)).once(count)
+    first = once(effects(database), count)
+    second = once(effects(database, now=NOON + timedelta(hours=1)), count)
 
     assert counted(database) == 1
     assert (first.status_code, first.body) == (second.status_code, second.body) == (201, '{"done":"好"}'.encode())
@@ -43,10 +50,10 @@ def test_the_same_key_answers_the_same_and_does_nothing_more(database: Database)
 
 
 def test_the_same_key_for_another_request_is_refused_and_does_nothing(database: Database) -> None:
-    effects(database).once(count)
+    once(effects(database), count)
 
     with pytest.raises(InvalidError) as refused:
-        effects(database, fingerprint="f2").once(count)
+        once(effects(database, fingerprint="f2"), count)
 
     assert refused.value.problems[0].code == "idempotency_key_reused"
     assert counted(database) == 1
@@ -54,8 +61,8 @@ def test_the_same_key_for_another_request_is_refused_and_does_nothing(database: 
 
 @pytest.mark.parametrize("other", [{"caller": BERTA}, {"operation": "redeem"}, {"key": "k2"}])
 def test_keys_of_other_callers_and_operations_are_other_keys(database: Database, other: dict[str, Any]) -> None:
-    effects(database).once(count)
-    answer = effects(database, **other, fingerprint="f2").once(count)
+    once(effects(database), count)
+    answer = once(effects(database, **other, fingerprint="f2"), count)
 
     assert "idempotency-replayed" not in answer.headers
     assert counted(database) == 2
@@ -67,19 +74,19 @@ def test_a_failed_effect_leaves_nothing_and_the_key_is_free(database: Database) 
         raise ConflictError(Problem("no", "", "否", "No."))
 
     with pytest.raises(ConflictError):
-        effects(database).once(fail)
-    answer = effects(database).once(count)
+        once(effects(database), fail)
+    answer = once(effects(database), count)
 
     assert answer.status_code == 201
     assert counted(database) == 1
 
 
 def test_a_key_is_kept_for_a_day_and_then_free_again(database: Database) -> None:
-    effects(database).once(count)
-    effects(database, now=NOON + KEEP - timedelta(microseconds=1)).once(count)
+    once(effects(database), count)
+    once(effects(database, now=NOON + KEEP - timedelta(microseconds=1)), count)
     assert counted(database) == 1
 
-    answer = effects(database, fingerprint="f2", now=NOON + KEEP).once(count)
+    answer = once(effects(database, fingerprint="f2", now=NOON + KEEP), count)
 
     assert "idempotency-replayed" not in answer.headers
     assert counted(database) == 2
@@ -87,5 +94,5 @@ def test_a_key_is_kept_for_a_day_and_then_free_again(database: Database) -> None
 
 def test_an_answer_without_a_body_stays_without(database: Database) -> None:
     for _ in range(2):
-        answer = effects(database).once(lambda _: Reply(status=204))
+        answer = once(effects(database), lambda _: Reply(status=204))
         assert (answer.status_code, answer.body) == (204, b"")

@@ -60,8 +60,7 @@ def test_the_job_of_a_killed_process_is_done_by_the_other(
     database: Database, store: StoreSettings, tmp_path: Path
 ) -> None:
     key = make_actor(database)
-    with database.read() as connection:
-        owner = key_owner(connection, key, now=now())
+    owner = key_owner(database, key, now=now())
     assert owner is not None
     params = {"file": str(tmp_path / "ran"), "until": str(tmp_path / "go"), "name": "x"}
 

@@ -35,7 +35,7 @@ class Claim(Input):
 
 @router.post("/coupons")
 @for_staff
-def issue(body: Claim, effects: CurrentEffects, caller: CurrentCaller) -> Response:
+async def issue(body: Claim, effects: CurrentEffects, caller: CurrentCaller) -> Response:
     def work(connection: Connection) -> Reply:
         taken = connection.execute(text("update race_cap set issued = issued + 1 where issued < cap"))
         if taken.rowcount == 0:
@@ -44,12 +44,12 @@ def issue(body: Claim, effects: CurrentEffects, caller: CurrentCaller) -> Respon
         append(connection, caller, Entry("race.issue", "coupon", body.coupon), now=effects.now)
         return Reply({"coupon": body.coupon}, 201)
 
-    return effects.once(work)
+    return await effects.once(work)
 
 
 @router.post("/coupons/killed-{moment}")
 @for_staff
-def issue_and_die(moment: Literal["before", "after"], body: Claim, effects: CurrentEffects) -> Response:
+async def issue_and_die(moment: Literal["before", "after"], body: Claim, effects: CurrentEffects) -> Response:
     """The machine fails in the worst moment: just before the commit, or just after it, before anybody was told."""
 
     def work(connection: Connection) -> Reply:
@@ -59,7 +59,7 @@ def issue_and_die(moment: Literal["before", "after"], body: Claim, effects: Curr
             os.kill(os.getpid(), signal.SIGKILL)
         return Reply({"coupon": body.coupon}, 201)
 
-    answer = effects.once(work)
+    answer = await effects.once(work)
     if moment == "after" and not SURVIVES:
         os.kill(os.getpid(), signal.SIGKILL)
     return answer

@@ -1,8 +1,9 @@
 """Writers who are written together: as if each had been alone."""
 
-import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -40,91 +41,154 @@ def things(database: Database) -> list[int]:
         return sorted(number for (number,) in connection.execute(text("select id from thing")))
 
 
-def all_at_once(database: Database, numbers: list[int]) -> list[Any]:
-    """Their outcomes, errors included, when they come while another writer has the store."""
-    holds, release = threading.Event(), threading.Event()
+def together(database: Database, numbers: list[int]) -> list[Any]:
+    """Their outcomes, errors included, when all come before the first is written."""
 
-    def hold(_: Connection) -> None:
-        holds.set()
-        release.wait()
+    async def everybody() -> list[Any]:
+        return await asyncio.gather(*map(database.write_async, map(adding, numbers)), return_exceptions=True)
 
-    def write(number: int) -> Any:
-        try:
-            return database.write(adding(number))
-        except ValueError as error:
-            return error
-
-    with ThreadPoolExecutor(len(numbers) + 1) as pool:
-        holder = pool.submit(database.write, hold)
-        holds.wait()
-        waiting = [pool.submit(write, number) for number in numbers]
-        while len(database._group._waiting) < len(numbers):
-            pass
-        release.set()
-        holder.result()
-        return [future.result() for future in waiting]
+    return asyncio.run(everybody())
 
 
 def test_everybody_gets_their_own_outcome_and_only_the_failed_are_undone(database: Database) -> None:
-    numbers = list(range(1, 41))
+    outcomes = together(database, list(range(1, 81)))
 
-    outcomes = all_at_once(database, numbers)
-
-    succeeded = [number for number in numbers if number % 5]
-    assert [outcome for outcome in outcomes if isinstance(outcome, int)] == succeeded
-    assert [outcome.args[0] for outcome in outcomes if isinstance(outcome, ValueError)] == [
-        5,
-        10,
-        15,
-        20,
-        25,
-        30,
-        35,
-        40,
-    ]
-    assert things(database) == succeeded
+    assert [n if isinstance(n, int) else -n.args[0] for n in outcomes] == [n if n % 5 else -n for n in range(1, 81)]
+    assert things(database) == [number for number in range(1, 81) if number % 5]
 
 
-def test_those_who_wait_together_share_a_commit(database: Database) -> None:
-    commits = []
+def test_those_who_come_together_share_a_commit(database: Database) -> None:
+    commits: list[int] = []
     event.listen(database.engine, "commit", lambda _: commits.append(1))
 
-    all_at_once(database, [1, 2, 3, 4])
+    together(database, [1, 2, 3, 4])
 
-    assert len(commits) == 2  # the holder's and the group's
+    assert len(commits) == 1
 
 
-def test_a_commit_that_fails_is_nobodys_success(database: Database) -> None:
+def test_the_loop_goes_on_while_the_disk_is_flushed_and_while_others_hold_the_store(database: Database) -> None:
+    async def hold_and_write(holder: Callable[[], Coroutine[Any, Any, Any]]) -> int:
+        ticks = 0
+        writing = asyncio.create_task(holder())
+        while not writing.done():
+            ticks += 1
+            await asyncio.sleep(0.001)
+        await writing
+        return ticks
+
+    def slow(_: Connection) -> None:
+        time.sleep(0.05)
+
+    async def flushed_slowly() -> None:
+        event.listen(database.engine, "commit", slow)
+        try:
+            await database.write_async(adding(1))
+        finally:
+            event.remove(database.engine, "commit", slow)
+
+    async def behind_a_thread() -> None:
+        holding = asyncio.create_task(asyncio.to_thread(database.write, slow))
+        await asyncio.sleep(0.01)
+        await database.write_async(adding(2))
+        await holding
+
+    assert asyncio.run(hold_and_write(flushed_slowly)) > 10
+    assert asyncio.run(hold_and_write(behind_a_thread)) > 10
+    assert things(database) == [1, 2]
+
+
+def test_a_program_that_does_not_queue_with_us_is_waited_for(database: Database, tmp_path: Path) -> None:
+    (file,) = tmp_path.glob("*.sqlite")
+
+    async def both() -> None:
+        stranger = sqlite3.connect(file, isolation_level=None)
+        stranger.execute("begin immediate")
+        writing = asyncio.create_task(database.write_async(adding(1)))
+        await asyncio.sleep(0.05)
+        assert not writing.done()
+        stranger.execute("commit")
+        assert await writing == 1
+        stranger.close()
+
+    asyncio.run(both())
+
+    assert things(database) == [1]
+
+
+def test_a_commit_that_fails_is_nobodys_success_and_the_next_one_succeeds(database: Database) -> None:
     def fail(_: Connection) -> None:
         raise OSError("disk")
 
     event.listen(database.engine, "commit", fail)
     try:
-        with pytest.raises(OSError, match="disk"):
-            database.write(adding(1))
+        outcomes = together(database, [1, 2])
     finally:
         event.remove(database.engine, "commit", fail)
 
+    assert [str(outcome) for outcome in outcomes] == ["disk", "disk"]
     assert things(database) == []
+    assert together(database, [3]) == [3]
+    assert things(database) == [3]
+
+
+def test_an_error_that_undoes_the_transaction_is_told_to_everybody_in_it(database: Database) -> None:
+    def give_up(connection: Connection) -> None:
+        connection.exec_driver_sql("rollback")
+        raise OSError("disk full")
+
+    async def everybody() -> list[Any]:
+        works: list[Callable[[Connection], Any]] = [adding(1), give_up, adding(2)]
+        return await asyncio.gather(*map(database.write_async, works), return_exceptions=True)
+
+    outcomes = asyncio.run(everybody())
+
+    assert all(isinstance(outcome, Exception) for outcome in outcomes)
+    assert things(database) == []
+    assert together(database, [3]) == [3]
 
 
 def test_who_waits_too_long_is_told_and_nothing_of_theirs_is_done(database: Database) -> None:
-    database._group = CommitGroup(database._transaction, timeout_seconds=0.05)
-    holds, release = threading.Event(), threading.Event()
+    database._group = CommitGroup(database._sqlite_writer, timeout_seconds=0.05)
 
-    def hold(_: Connection) -> None:
-        holds.set()
-        release.wait()
+    async def behind_a_thread() -> BaseException | None:
+        release = asyncio.Event()
+        loop = asyncio.get_running_loop()
 
-    with ThreadPoolExecutor(1) as pool:
-        holder = pool.submit(database.write, hold)
-        holds.wait()
+        def hold(_: Connection) -> None:
+            asyncio.run_coroutine_threadsafe(release.wait(), loop).result()
+
+        holding = asyncio.create_task(asyncio.to_thread(database.write, hold))
+        await asyncio.sleep(0.01)
         with pytest.raises(StoreBusyError) as told:
-            database.write(adding(1))
+            await database.write_async(adding(1))
         release.set()
-        holder.result()
+        await holding
+        return told.value.__cause__
 
-    assert isinstance(told.value.__cause__, WaitedTooLongError)
+    assert isinstance(asyncio.run(behind_a_thread()), WaitedTooLongError)
     assert things(database) == []
-    database.write(adding(2))
+    assert together(database, [2]) == [2]
+    assert things(database) == [2]
+
+
+def test_who_stops_waiting_before_their_turn_has_done_nothing(database: Database) -> None:
+    async def leave_early() -> None:
+        release = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def hold(_: Connection) -> None:
+            asyncio.run_coroutine_threadsafe(release.wait(), loop).result()
+
+        holding = asyncio.create_task(asyncio.to_thread(database.write, hold))
+        await asyncio.sleep(0.01)
+        leaving, staying = (asyncio.create_task(database.write_async(adding(n))) for n in (1, 2))
+        await asyncio.sleep(0.01)
+        leaving.cancel()
+        await asyncio.sleep(0.01)
+        release.set()
+        await holding
+        assert await staying == 2
+
+    asyncio.run(leave_early())
+
     assert things(database) == [2]
