@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 from sqlalchemy import Connection
 
 from api.access.actors import Level, ScopeChannel
@@ -32,17 +32,19 @@ from api.access_admin.schemas import (
 from api.clock import now
 from api.contract import answers
 from api.dependencies import CurrentCaller, CurrentEffects, Store
+from api.edge.prefix_router import PrefixRouter
 from api.effects import REPLAYED, Reply
 from api.shapes import Text
 from api.versions import IfMatch, etag
 
-router = APIRouter(tags=["access"])
+router = PrefixRouter(prefix="/v1/access", tags=["access"])
+me = PrefixRouter(prefix="/v1/me", tags=["access"])
 
 Id = Annotated[str, Path(), Text(1, 64)]
 EDIT = answers(404, 409, 412, 428)
 
 
-@router.get("/v1/me")
+@me.get("")
 @for_staff
 def read_me(actor: CurrentActor) -> Me:
     """The caller: roles, permissions of the credential in use, and whose customers they reach / 当前账号."""
@@ -58,7 +60,7 @@ def read_me(actor: CurrentActor) -> Me:
     )
 
 
-@router.get("/v1/access/permissions")
+@router.get("/permissions")
 @requires(Permission.ACCESS_VIEW)
 def list_permissions() -> PermissionCatalogue:
     """Every permission point that roles are made of / 权限点目录."""
@@ -66,7 +68,7 @@ def list_permissions() -> PermissionCatalogue:
     return PermissionCatalogue(permissions=points, channels=list(ScopeChannel), levels=list(Level))
 
 
-@router.get("/v1/access/roles")
+@router.get("/roles")
 @requires(Permission.ACCESS_VIEW)
 def list_roles(store: Store) -> Roles:
     """All roles, the builtin ones first / 角色列表."""
@@ -74,19 +76,19 @@ def list_roles(store: Store) -> Roles:
         return Roles(roles=[Role.model_validate(row) for row in repository.all_roles(connection)])
 
 
-@router.post("/v1/access/roles", status_code=201, responses=answers(409), response_model=Role)
+@router.post("/roles", status_code=201, responses=answers(409), response_model=Role)
 @requires(Permission.ACCESS_MANAGE)
-def create_role(body: RoleInput, actor: CurrentActor, effects: CurrentEffects) -> Response:
+async def create_role(body: RoleInput, actor: CurrentActor, effects: CurrentEffects) -> Response:
     """A new role; nobody can put more into it than they hold themselves / 新建角色."""
 
     def work(connection: Connection) -> Reply:
         role = roles.create_role(connection, actor, effects.caller, body, now=effects.now)
         return Reply(role, 201, {"ETag": etag(role.version), "Location": f"/v1/access/roles/{role.id}"})
 
-    return effects.once(work)
+    return await effects.once(work)
 
 
-@router.get("/v1/access/roles/{role_id}", responses=answers(404))
+@router.get("/roles/{role_id}", responses=answers(404))
 @requires(Permission.ACCESS_VIEW)
 def read_role(role_id: Id, store: Store, response: Response) -> Role:
     """One role, with its ETag / 角色详情."""
@@ -96,7 +98,7 @@ def read_role(role_id: Id, store: Store, response: Response) -> Role:
     return role
 
 
-@router.put("/v1/access/roles/{role_id}", responses=EDIT)
+@router.put("/roles/{role_id}", responses=EDIT)
 @requires(Permission.ACCESS_MANAGE)
 def edit_role(
     role_id: Id, body: RoleInput, if_match: IfMatch, actor: CurrentActor, caller: CurrentCaller, store: Store,
@@ -110,14 +112,14 @@ def edit_role(
     return role
 
 
-@router.delete("/v1/access/roles/{role_id}", status_code=204, responses=EDIT)
+@router.delete("/roles/{role_id}", status_code=204, responses=EDIT)
 @requires(Permission.ACCESS_MANAGE)
 def delete_role(role_id: Id, if_match: IfMatch, actor: CurrentActor, caller: CurrentCaller, store: Store) -> None:
     """A role that nobody has and that is not builtin goes / 删除角色."""
     store.write(lambda connection: roles.delete_role(connection, actor, caller, role_id, if_match, now=now()))
 
 
-@router.get("/v1/access/actors")
+@router.get("/actors")
 @requires(Permission.ACCESS_VIEW)
 def list_actors(query: Annotated[PageQuery, Query()], actor: CurrentActor, store: Store) -> ActorPage:
     """Staff and machine clients with a role at one of the caller's clinics; headquarters sees all / 账号列表."""
@@ -129,19 +131,19 @@ def list_actors(query: Annotated[PageQuery, Query()], actor: CurrentActor, store
     return ActorPage(actors=page, next_after=page[-1].id if len(rows) > query.limit else None)
 
 
-@router.post("/v1/access/actors", status_code=201, responses=answers(409), response_model=ActorOut)
+@router.post("/actors", status_code=201, responses=answers(409), response_model=ActorOut)
 @requires(Permission.ACCESS_MANAGE)
-def create_actor(body: NewActor, actor: CurrentActor, effects: CurrentEffects) -> Response:
+async def create_actor(body: NewActor, actor: CurrentActor, effects: CurrentEffects) -> Response:
     """A staff member or machine client, with roles at clinics that the caller manages / 新建账号."""
 
     def work(connection: Connection) -> Reply:
         made = people.create_actor(connection, actor, effects.caller, body, now=effects.now)
         return Reply(made, 201, {"ETag": etag(made.version), "Location": f"/v1/access/actors/{made.id}"})
 
-    return effects.once(work)
+    return await effects.once(work)
 
 
-@router.get("/v1/access/actors/{actor_id}", responses=answers(404))
+@router.get("/actors/{actor_id}", responses=answers(404))
 @requires(Permission.ACCESS_VIEW)
 def read_actor(actor_id: Id, actor: CurrentActor, store: Store, response: Response) -> ActorOut:
     """One staff member or machine client, with the ETag / 账号详情."""
@@ -151,7 +153,7 @@ def read_actor(actor_id: Id, actor: CurrentActor, store: Store, response: Respon
     return found
 
 
-@router.put("/v1/access/actors/{actor_id}", responses=EDIT)
+@router.put("/actors/{actor_id}", responses=EDIT)
 @requires(Permission.ACCESS_MANAGE)
 def edit_actor(
     actor_id: Id, body: ActorInput, if_match: IfMatch, actor: CurrentActor, caller: CurrentCaller, store: Store,
@@ -165,7 +167,7 @@ def edit_actor(
     return edited
 
 
-@router.get("/v1/access/keys")
+@router.get("/keys")
 @requires(Permission.ACCESS_VIEW)
 def list_keys(query: Annotated[KeyQuery, Query()], actor: CurrentActor, store: Store) -> KeyPage:
     """API keys without their secrets; `last_used_at` lags by half a minute / 密钥列表."""
@@ -181,9 +183,9 @@ def list_keys(query: Annotated[KeyQuery, Query()], actor: CurrentActor, store: S
     return KeyPage(keys=page, next_after=page[-1].id if len(rows) > query.limit else None)
 
 
-@router.post("/v1/access/keys", status_code=201, response_model=MadeKey)
+@router.post("/keys", status_code=201, response_model=MadeKey)
 @requires(Permission.ACCESS_MANAGE)
-def create_key(body: NewKeyInput, actor: CurrentActor, effects: CurrentEffects) -> Response:
+async def create_key(body: NewKeyInput, actor: CurrentActor, effects: CurrentEffects) -> Response:
     """A new API key, shown this once; a repeated request gets the same answer with `key` null / 新建密钥."""
     shown: list[MadeKey] = []
 
@@ -192,19 +194,19 @@ def create_key(body: NewKeyInput, actor: CurrentActor, effects: CurrentEffects) 
         shown[:] = [MadeKey(**key.model_dump(), key=made.text)]
         return Reply(MadeKey(**key.model_dump(), key=None), 201)
 
-    answer = effects.once(work)
+    answer = await effects.once(work)
     if REPLAYED in answer.headers:
         return answer
     # The stored answer must not hold the secret; this one, which is sent once, does.
     return Response(shown[0].model_dump_json(), status_code=201, media_type="application/json")
 
 
-@router.post("/v1/access/keys/{key_id}/revoke", responses=answers(404, 409), response_model=Key)
+@router.post("/keys/{key_id}/revoke", responses=answers(404, 409), response_model=Key)
 @requires(Permission.ACCESS_MANAGE)
-def revoke_key(key_id: Id, actor: CurrentActor, effects: CurrentEffects) -> Response:
+async def revoke_key(key_id: Id, actor: CurrentActor, effects: CurrentEffects) -> Response:
     """The key lets nobody in any more, at once / 撤销密钥."""
 
     def work(connection: Connection) -> Reply:
         return Reply(keys.revoke_key(connection, actor, effects.caller, key_id, now=effects.now))
 
-    return effects.once(work)
+    return await effects.once(work)

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import Response
+from fastapi.concurrency import run_in_threadpool
 from sqlalchemy import Connection
 
 from api.access.guard import CurrentActor, requires
@@ -11,12 +12,13 @@ from api.clock import now
 from api.customers.export import ExportRequest
 from api.customers.export_service import count_rows, request_export
 from api.dependencies import CurrentCaller, CurrentEffects, Reader, Settings
+from api.edge.prefix_router import PrefixRouter
 from api.effects import Reply
 from api.jobs.router import WakeWorkers
 from api.jobs.schemas import JobAnswer, job_answer
 from segment_engine.runtime.secret import tenant_secret
 
-router = APIRouter(prefix="/v1/exports", tags=["customers"])
+router = PrefixRouter(prefix="/v1/exports", tags=["customers"])
 
 ANSWERS: dict[int | str, dict[str, Any]] = {
     202: {
@@ -29,7 +31,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 
 @router.post("", status_code=202, response_class=Response, responses=ANSWERS)
 @requires(Permission.CUSTOMER_EXPORT)
-def start_export(
+async def start_export(
     body: ExportRequest,
     actor: CurrentActor,
     caller: CurrentCaller,
@@ -40,13 +42,13 @@ def start_export(
 ) -> Response:
     """Export customers as XLSX or CSV; the job's result has a link to the file / 导出客户."""
     # Counted before the store is held: writers wait for nobody's query.
-    rows = count_rows(effects.database, reader, actor, body)
+    rows = await run_in_threadpool(count_rows, effects.database, reader, actor, body)
     secret = tenant_secret(settings)
 
     def work(connection: Connection) -> Reply:
         job = request_export(connection, actor, caller, body, rows=rows, now=now())
         return Reply(job_answer(job, secret), status=202, headers={"Location": f"/v1/jobs/{job.id}"})
 
-    answer = effects.once(work)
+    answer = await effects.once(work)
     wake()
     return answer

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import Depends, Path, Query
 
 from api.access.erased import erased_customers
 from api.access.guard import CurrentActor, requires
@@ -12,9 +12,10 @@ from api.customers.schemas import CustomerAnswer, CustomerPage, CustomerQuery
 from api.customers.service import customer_answer, customer_page
 from api.customers.sight import Sight
 from api.dependencies import Reader, Store
+from api.edge.prefix_router import PrefixRouter
 from api.shapes import Text
 
-router = APIRouter(prefix="/v1/customers", tags=["customers"])
+router = PrefixRouter(prefix="/v1/customers", tags=["customers"])
 
 
 def current_sight(actor: CurrentActor, store: Store) -> Sight:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Annotated, BinaryIO
 from urllib.parse import quote
 
-from fastapi import APIRouter, Path, Request
+from fastapi import Path, Request
 from fastapi.responses import StreamingResponse
 from sqlalchemy import Connection
 
@@ -15,10 +15,11 @@ from api.caller import Caller
 from api.clock import now
 from api.contract import answers
 from api.dependencies import Store
+from api.edge.prefix_router import PrefixRouter
 from api.errors import NotFoundError, Problem
 from api.files.store import StoredFile, fetchable
 
-router = APIRouter(prefix="/v1/files", tags=["jobs"])
+router = PrefixRouter(prefix="/v1/files", tags=["jobs"])
 
 CHUNK = 1 << 16
 UNKNOWN_LINK = Problem(

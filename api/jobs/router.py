@@ -4,7 +4,7 @@ import re
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi import Depends, Header, Path, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from sqlalchemy import Connection
 
@@ -12,6 +12,7 @@ from api.access.guard import CurrentActor, for_staff
 from api.clock import now
 from api.contract import answers
 from api.dependencies import CurrentEffects, Settings, Store
+from api.edge.prefix_router import PrefixRouter
 from api.effects import Reply
 from api.jobs import service
 from api.jobs.model import Job
@@ -20,7 +21,7 @@ from api.jobs.schemas import JobAnswer, JobPage, job_answer
 from api.keyset import Page, Place
 from segment_engine.runtime.secret import tenant_secret
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+router = PrefixRouter(prefix="/v1/jobs", tags=["jobs"])
 
 # Seconds after which looking again makes sense.
 POLL_HINT = "1"
@@ -82,14 +83,14 @@ def read_job(
 
 @router.post("/{job_id}/cancel", responses=answers(404, 409))
 @for_staff
-def cancel_job(job_id: JobId, actor: CurrentActor, effects: CurrentEffects, settings: Settings) -> JobAnswer:
+async def cancel_job(job_id: JobId, actor: CurrentActor, effects: CurrentEffects, settings: Settings) -> JobAnswer:
     """Cancel a job: a waiting one at once, a running one as soon as its worker hears of it / 取消任务."""
     secret = tenant_secret(settings)
 
     def work(connection: Connection) -> Reply:
         return Reply(job_answer(service.cancel(connection, actor, job_id, now=now()), secret))
 
-    return effects.once(work)  # type: ignore[return-value]
+    return await effects.once(work)  # type: ignore[return-value]
 
 
 @router.get("/{job_id}/events", response_class=EventSourceResponse, responses=answers(404))

@@ -3,17 +3,18 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import BaseModel, Field
 from sqlalchemy import ColumnElement, select
 
 from api.access.guard import requires
 from api.access.permissions import Permission
 from api.dependencies import Store
+from api.edge.prefix_router import PrefixRouter
 from api.shapes import Input, Moment, QueryInt, Text
 from api.storage.tables.audit import audit_log
 
-router = APIRouter(prefix="/v1/audit", tags=["operations"])
+router = PrefixRouter(prefix="/v1/audit", tags=["operations"])
 
 MAX_PAGE = 200
 MAX_SEQ = (1 << 63) - 1

@@ -3,19 +3,20 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import BaseModel, Field
 
 from api.access.guard import requires
 from api.access.permissions import Permission
 from api.dependencies import Store
+from api.edge.prefix_router import PrefixRouter
 from api.keyset import Page, Place
 from api.outbox.kinds import Delivery
 from api.outbox.messages import messages
 from api.outbox.rules import Status
 from api.shapes import Choice
 
-router = APIRouter(prefix="/v1/outbox", tags=["operations"])
+router = PrefixRouter(prefix="/v1/outbox", tags=["operations"])
 
 
 class OutboxQuery(Page):

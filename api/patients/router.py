@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import Depends, Path, Request
 
 from api.access.credentials import Credentials
 from api.access.guard import CurrentActor, for_patients, public
@@ -11,13 +11,14 @@ from api.access.sessions import revoke_session
 from api.clock import now
 from api.contract import answers
 from api.dependencies import CurrentCaller, Reader, Settings, Store
+from api.edge.prefix_router import PrefixRouter
 from api.errors import InvalidError, Problem
 from api.patients import service
 from api.patients.schemas import LoggedIn, LoginInput, PatientMe, SwitchInput
 from api.patients.wechat import exchange_code
 from api.shapes import Text
 
-router = APIRouter(prefix="/v1/patient", tags=["patients"])
+router = PrefixRouter(prefix="/v1/patient", tags=["patients"])
 
 OTHER_APP = Problem("unknown_app", "/app_id", "不是本服务的小程序 AppID", "This is not the mini program served here.")
 

@@ -3,7 +3,8 @@
 from pathlib import Path as FilePath
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
+from fastapi.concurrency import run_in_threadpool
 from sqlalchemy import Connection, select
 
 from api.access.guard import CurrentActor, requires
@@ -11,6 +12,7 @@ from api.access.permissions import Permission
 from api.clock import now
 from api.contract import answers
 from api.dependencies import CurrentCaller, CurrentEffects, Reader, Settings, Store
+from api.edge.prefix_router import PrefixRouter
 from api.effects import Reply
 from api.errors import NotFoundError, Problem
 from api.privacy.consents import change_consent, consents_of
@@ -30,14 +32,15 @@ from api.storage.tables.customers import erasure_request
 from api.versions import IfMatch, etag
 from segment_engine.runtime.secret import tenant_secret
 
-router = APIRouter(prefix="/v1", tags=["privacy"])
+router = PrefixRouter(prefix="/v1/customers", tags=["privacy"])
+erasures = PrefixRouter(prefix="/v1/erasures", tags=["privacy"])
 
 UNKNOWN_ERASURE = Problem("erasure_unknown", "/path/erasure_id", "没有该删除记录", "There is no such erasure.")
 
 OneId = Annotated[str, Path(min_length=1, max_length=64, description="The customer, also by an older id / 客户编号")]
 
 
-@router.get("/customers/{one_id}/consents", responses=answers(404))
+@router.get("/{one_id}/consents", responses=answers(404))
 @requires(Permission.CUSTOMER_VIEW)
 def read_consents(one_id: OneId, actor: CurrentActor, reader: Reader, store: Store) -> Consents:
     """What the customer allowed; never asked is no consent / 客户授权."""
@@ -46,7 +49,7 @@ def read_consents(one_id: OneId, actor: CurrentActor, reader: Reader, store: Sto
         return Consents(one_id=person.one_id, consents=consents_of(connection, person.one_id))
 
 
-@router.put("/customers/{one_id}/consents/{purpose}", responses=answers(404, 412, 428))
+@router.put("/{one_id}/consents/{purpose}", responses=answers(404, 412, 428))
 @requires(Permission.CUSTOMER_CONSENT_EDIT)
 def write_consent(
     one_id: OneId,
@@ -70,9 +73,9 @@ def write_consent(
     return consent
 
 
-@router.post("/customers/{one_id}/erasure", status_code=202, response_model=Erasure, responses=answers(404))
+@router.post("/{one_id}/erasure", status_code=202, response_model=Erasure, responses=answers(404))
 @requires(Permission.CUSTOMER_ERASE)
-def erase_customer(
+async def erase_customer(
     one_id: OneId,
     body: ErasureOrder,
     actor: CurrentActor,
@@ -102,12 +105,12 @@ def erase_customer(
         doomed[:] = files
         return Reply(Erasure.model_validate(request), 202, {"Location": f"/v1/erasures/{request['id']}"})
 
-    answer = effects.once(work)
-    remove_files(doomed)
+    answer = await effects.once(work, slow=True)
+    await run_in_threadpool(remove_files, doomed)
     return answer
 
 
-@router.get("/erasures")
+@erasures.get("")
 @requires(Permission.CUSTOMER_ERASE)
 def list_erasures(query: Annotated[ErasureQuery, Query()], store: Store) -> Erasures:
     """Who asked when that somebody be forgotten, and whether it is done; newest first / 删除记录."""
@@ -123,7 +126,7 @@ def list_erasures(query: Annotated[ErasureQuery, Query()], store: Store) -> Eras
     return Erasures(erasures=shown, next_after=shown[-1].id if len(rows) > query.limit else None)
 
 
-@router.get("/erasures/{erasure_id}", responses=answers(404))
+@erasures.get("/{erasure_id}", responses=answers(404))
 @requires(Permission.CUSTOMER_ERASE)
 def read_erasure(erasure_id: Annotated[str, Path(max_length=64)], store: Store) -> Erasure:
     """One request to forget somebody / 删除进度."""
