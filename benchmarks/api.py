@@ -1,6 +1,6 @@
 """A realistic write and a read through the API, beside the same transaction on the bare driver, in one run.
 
-    python -m benchmarks.api [--seconds 5] [--clients 8] [--engines sqlite postgresql]
+    python -m benchmarks.api [--seconds 2] [--rounds 5] [--clients 8] [--engines sqlite postgresql]
 
 The write is what a check-in or a coupon is: the row of the Idempotency-Key, the effect, its audit row and the head of
 the chain, in one transaction that is on the disk when it is answered. One API process, clients in another process.
@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -66,48 +66,77 @@ class Measured:
     worst: float
 
 
+@dataclass(frozen=True)
+class Round:
+    """Everything once; by number of clients."""
+
+    bare: dict[int, Measured]
+    write: dict[int, Measured]
+    read: Measured
+
+
 def main() -> None:
     """Measure every engine that was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--seconds", type=float, default=2, help="of one measurement")
+    parser.add_argument("--rounds", type=int, default=5, help="in which everything is measured in turn")
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--engines", nargs="+", default=["sqlite", "postgresql"], choices=["sqlite", "postgresql"])
     arguments = parser.parse_args()
     for engine in arguments.engines:
         with store(engine) as (data_dir, address):
-            measure(engine, data_dir, address, clients=arguments.clients, seconds=arguments.seconds)
+            clients, seconds = (1, arguments.clients), arguments.seconds
+            rounds = measure(engine, data_dir, address, clients=clients, seconds=seconds, rounds=arguments.rounds)
+        show(engine, clients, rounds)
 
 
-def measure(engine: str, data_dir: Path, address: dict[str, str], *, clients: int, seconds: float) -> None:
-    """One engine: the bare driver with one and with all clients, then the API."""
-    database = Database(ApiSettings(data_dir=data_dir, **address))
+def measure(
+    engine: str,
+    data_dir: Path,
+    address: dict[str, str],
+    *,
+    clients: tuple[int, int],
+    seconds: float,
+    rounds: int,
+) -> list[Round]:
+    """One engine: what is compared is measured in turn, since a shared machine is not the same a minute later."""
+    database = Database(ApiSettings.model_validate({"data_dir": data_dir, **address}))
     upgrade(database)
     with database.engine.begin() as connection:
-        connection.execute(
-            text("create table benchmark_effect (id text primary key, owner text, amount bigint, at text)")
-        )
+        connection.execute(text(EFFECTS))
     key = make_actor(database)
-    bare = {number: load(bare_writer(engine, data_dir, address), number, seconds) for number in (1, clients)}
-    best = max(bare.values(), key=lambda measured: measured.rate)
+    measured: list[Round] = []
     with api_process(data_dir, address) as port:
-        single = over_http(port, key, "write", 1, seconds)
-        write = over_http(port, key, "write", clients, seconds)
-        read = over_http(port, key, "read", clients, seconds)
-    table = Table("what", "clients", "per second", "p50 ms", "p99 ms", "max ms", "p99/p50", "of the bare driver")
-    table.title = f"{engine}: one API process"
-    for number, measured in bare.items():
-        add(table, "the transaction on the bare driver", number, measured, best)
-    add(table, "the same write over HTTP", 1, single, best)
-    add(table, "the same write over HTTP", clients, write, best)
-    add(table, "a read over HTTP (key checked, one row)", clients, read, None)
-    out.print(table)
+        for _ in range(rounds):
+            bare = {number: load(bare_writer(engine, data_dir, address), number, seconds) for number in clients}
+            write = {number: over_http(port, key, "write", number, seconds) for number in clients}
+            measured.append(Round(bare, write, over_http(port, key, "read", clients[-1], seconds)))
     database.close()
+    return measured
 
 
-def add(table: Table, name: str, clients: int, measured: Measured, best: Measured | None) -> None:
-    share = f"{measured.rate / best.rate:.0%}" if best else ""
-    times = (f"{value:.1f}" for value in (measured.p50, measured.p99, measured.worst))
-    table.add_row(name, str(clients), f"{measured.rate:,.0f}", *times, f"{measured.p99 / measured.p50:.1f}", share)
+def show(engine: str, clients: tuple[int, int], rounds: list[Round]) -> None:
+    """Medians of the rounds."""
+    columns = ("what", "clients", "per second", "p50 ms", "p99 ms", "max ms", "p99/p50")
+    table = Table(*columns, "of bare, as many clients", "of bare at its best")
+    table.title = f"{engine}: one API process, medians of {len(rounds)} rounds"
+    for number in clients:
+        add(table, "the transaction on the bare driver", number, [turn.bare[number] for turn in rounds])
+    for number in clients:
+        shares = (
+            statistics.median(turn.write[number].rate / turn.bare[number].rate for turn in rounds),
+            statistics.median(turn.write[number].rate / max(one.rate for one in turn.bare.values()) for turn in rounds),
+        )
+        measured = [turn.write[number] for turn in rounds]
+        add(table, "the same write over HTTP", number, measured, *(f"{share:.0%}" for share in shares))
+    add(table, "a read over HTTP (key checked, one row)", clients[-1], [turn.read for turn in rounds])
+    out.print(table)
+
+
+def add(table: Table, name: str, clients: int, measured: list[Measured], *shares: str) -> None:
+    rate, p50, p99, worst = (statistics.median(values) for values in zip(*map(astuple, measured), strict=True))
+    times = (f"{value:.1f}" for value in (p50, p99, worst))
+    table.add_row(name, str(clients), f"{rate:,.0f}", *times, f"{p99 / p50:.1f}", *shares)
 
 
 def load(make: Callable[[], Callable[[], None]], clients: int, seconds: float) -> Measured:
@@ -129,6 +158,11 @@ def load(make: Callable[[], Callable[[], None]], clients: int, seconds: float) -
         thread.start()
     for thread in threads:
         thread.join()
+    return measured(times, seconds)
+
+
+def measured(times: list[list[float]], seconds: float) -> Measured:
+    """What the seconds of every call of every client come to."""
     flat = sorted(value * 1000 for own in times for value in own)
     return Measured(len(flat) / seconds, statistics.median(flat), flat[int(len(flat) * 0.99)], flat[-1])
 

@@ -6,21 +6,23 @@ from pathlib import Path
 from typing import Annotated
 
 import uvicorn
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import BaseModel
 from sqlalchemy import Connection, text
 
 from api.access.guard import requires
 from api.access.permissions import Permission
 from api.audit.log import Entry, append
-from api.dependencies import CurrentCaller, CurrentEffects, Store
+from api.dependencies import CurrentEffects, Store
+from api.edge.prefix_router import PrefixRouter
 from api.effects import Reply
 from api.main import create_app
 from api.settings import ApiSettings
 from api.shapes import Input, Text
+from api.storage.prepared import Prepared
 
-router = APIRouter(prefix="/benchmark")
-INSERT = text("insert into benchmark_effect (id, owner, amount, at) values (:id, :owner, :amount, :at)")
+router = PrefixRouter(prefix="/benchmark")
+INSERT = Prepared(text("insert into benchmark_effect (id, owner, amount, at) values (:id, :owner, :amount, :at)"))
 SELECT = text("select id, owner, amount from benchmark_effect where id = :id")
 
 
@@ -37,17 +39,19 @@ class Effect(BaseModel):
 
 @router.post("/write", status_code=201)
 @requires(Permission.CUSTOMER_VIEW)
-def write(body: Order, effects: CurrentEffects, caller: CurrentCaller) -> Response:
+async def write(body: Order, effects: CurrentEffects) -> Response:
+    caller = effects.caller
+
     def work(connection: Connection) -> Reply:
         values = {"id": body.id, "owner": caller.id, "amount": body.amount, "at": effects.now.isoformat()}
-        connection.execute(INSERT, values)
+        INSERT.run(connection, values)
         append(
             connection, caller, Entry("benchmark.write", "effect", body.id, after={"amount": body.amount}),
             now=effects.now,
         )  # fmt: skip
         return Reply(Effect(**values), 201)  # type: ignore[arg-type]
 
-    return effects.once(work)
+    return await effects.once(work)
 
 
 @router.get("/read/{effect_id}")
