@@ -1,10 +1,10 @@
 """The application factory: settings in, an ASGI application out."""
 
-import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import Depends, FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 
@@ -53,12 +53,11 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
         # New with every start: an application may be started again, a thread may not.
         background = app.state.background = Background(settings, database, reader)
         background.start()
-        gc.collect()
-        gc.freeze()  # what is here now stays: collecting garbage need not look at it again and again
         yield
-        gc.unfreeze()
-        background.stop(settings.shutdown_seconds)
-        last_used.stop()
+        # In threads: what they wait for may itself wait for the loop.
+        await run_in_threadpool(background.stop, settings.shutdown_seconds)
+        await run_in_threadpool(last_used.stop)
+        await database.finish()
         reader.close()
         database.close()
 

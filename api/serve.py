@@ -1,6 +1,7 @@
 """The API as a process: uvicorn with our logs, and a stop that load balancers and running requests can follow."""
 
 import asyncio
+import gc
 import socket
 import sys
 
@@ -42,7 +43,13 @@ class DrainingServer(uvicorn.Server):
         self._app = app
         self._drain_seconds = drain_seconds
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()  # what is here now stays: collecting garbage need not look at it again and again
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        gc.unfreeze()
         self._app.state.shutting_down = True
         loop = asyncio.get_running_loop()
         closes_at = loop.time() + self._drain_seconds

@@ -17,6 +17,7 @@ from api.dependencies import CurrentEffects, Store
 from api.edge.prefix_router import PrefixRouter
 from api.effects import Reply
 from api.main import create_app
+from api.serve import DrainingServer
 from api.settings import ApiSettings
 from api.shapes import Input, Text
 from api.storage.prepared import Prepared
@@ -69,7 +70,8 @@ def main() -> None:
     app.include_router(router)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         print(listener.getsockname()[1], flush=True)
-        uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False)).run([listener])
+        config = uvicorn.Config(app, log_config=None, access_log=False)
+        DrainingServer(config, app, drain_seconds=0).run([listener])
 
 
 if __name__ == "__main__":

@@ -139,9 +139,9 @@ def complete_erasures(settings: PipelineSettings, *, run_id: str, now: datetime)
     if not answered:
         return []
     removed = remove_old_versions(settings, now=now, at_once=True)
-    mark_applied(settings, answered, run_id, now)
-    with connect_warehouse(settings) as con:
-        con.execute("update ingest.erasure set is_served = true")
+    if mark_applied(settings, answered, run_id, now):
+        with connect_warehouse(settings) as con:
+            con.execute("update ingest.erasure set is_served = true")
     return removed
 
 

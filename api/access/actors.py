@@ -53,7 +53,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Customers of one channel: all of them, those of one clinic, or those this staff member looks after."""
+    """Customers of one channel: all of them, those of one clinic, or those this staff member looks after (there)."""
 
     channel: ScopeChannel
     level: Level
@@ -110,4 +110,5 @@ class Actor:
                 elif level is Level.CLINIC:
                     yield Reach(channel, Level.CLINIC, clinic_id=grant.clinic_id)
                 elif level is Level.OWN and self.staff_id is not None:
-                    yield Reach(channel, Level.OWN, staff_id=self.staff_id)
+                    clinic = None if grant.clinic_id == EVERY_CLINIC else grant.clinic_id
+                    yield Reach(channel, Level.OWN, clinic_id=clinic, staff_id=self.staff_id)

@@ -13,7 +13,7 @@ from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.security.utils import get_authorization_scheme_param
 
-from api.access.actors import Actor
+from api.access.actors import EVERY_CLINIC, Actor
 from api.access.credentials import Credentials
 from api.access.permissions import LABELS, Permission
 from api.clock import now
@@ -32,6 +32,9 @@ NOT_AUTHENTICATED = Problem(
 )
 NOT_DECLARED = Problem("not_permitted", "", "该接口未声明权限", "This route declares no permission.")
 STAFF_ONLY = Problem("staff_only", "", "该接口仅供员工使用", "This route is for staff and machine clients.")
+HEADQUARTERS_ONLY = Problem(
+    "headquarters_only", "", "该接口仅供总部账号使用", "This is for those who hold the permission at headquarters."
+)
 PATIENTS_ONLY = Problem("patients_only", "", "该接口仅供患者使用", "This route is for patients.")
 
 
@@ -97,6 +100,12 @@ async def guard(request: Request) -> None:
         raise NotPermittedError(PATIENTS_ONLY if access.patients else STAFF_ONLY)
     if access.permission is not None and not actor.may(access.permission):
         raise NotPermittedError(missing(access.permission))
+
+
+def require_headquarters(actor: Actor, permission: Permission) -> None:
+    """For what cannot be told apart by clinic; raises NotPermittedError for who holds the permission elsewhere only."""
+    if EVERY_CLINIC not in actor.clinics(permission):
+        raise NotPermittedError(HEADQUARTERS_ONLY)
 
 
 def missing(permission: Permission) -> Problem:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Connection, Row, select
 
 from api.access.actors import Actor, Grant, Level, ScopeChannel
 from api.storage.tables.access import actor, actor_role, role
@@ -24,6 +24,13 @@ WITH_GRANTS = (
     .outerjoin(actor_role, actor_role.c.actor_id == actor.c.id)
     .outerjoin(role, role.c.id == actor_role.c.role_id)
 )
+
+
+def actor_now(connection: Connection, kind: str, actor_id: str, *, scopes: Iterable[str] | None) -> Actor | None:
+    """Somebody as they are now, narrowed as the key was that they came with; None when they left."""
+    them = (actor.c.id == actor_id, actor.c.kind == kind, actor.c.is_active)
+    rows = connection.execute(WITH_GRANTS.where(*them)).all()
+    return owner(rows, scopes=scopes) if rows else None
 
 
 def owner(rows: Sequence[Row[Any]], *, scopes: Iterable[str] | None = None, credential: str = "") -> Actor:

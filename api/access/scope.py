@@ -32,14 +32,18 @@ def customer_scope(reaches: Iterable[Reach], *, prefix: str = "scope") -> tuple[
         if any(reach.level is Level.ALL for reach in of_channel):
             parts.append(f"({flag})")
             continue
-        clinics = sorted(reach.clinic_id for reach in of_channel if reach.clinic_id is not None)
+        clinics = sorted(str(reach.clinic_id) for reach in of_channel if reach.level is Level.CLINIC)
         if clinics:
             name = f"{prefix}_{channel}_clinics"
             parts.append(f"({flag} and list_has_any(clinic_ids, ${name}::varchar[]))")
             values[name] = clinics
-        staff = sorted(reach.staff_id for reach in of_channel if reach.staff_id is not None)
-        if staff:
-            name = f"{prefix}_{channel}_staff"
-            parts.append(f"({flag} and list_has_any([{', '.join(STAFF_COLUMNS)}], ${name}::varchar[]))")
+        own = sorted((str(reach.staff_id), reach.clinic_id or "") for reach in of_channel if reach.level is Level.OWN)
+        for number, (staff, clinic) in enumerate(own):
+            name = f"{prefix}_{channel}_staff_{number}"
+            looked_after = f"list_contains([{', '.join(STAFF_COLUMNS)}], ${name})"
             values[name] = staff
+            if clinic:  # an employee's number given at one clinic opens no other
+                looked_after += f" and list_contains(clinic_ids, ${name}_clinic)"
+                values[f"{name}_clinic"] = clinic
+            parts.append(f"({flag} and {looked_after})")
     return (f"({' or '.join(parts)})" if parts else "(false)"), values

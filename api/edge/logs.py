@@ -3,6 +3,7 @@
 What a request's line says is `api.edge.requests`'. JSON escapes control characters, so no text can forge a line.
 """
 
+import contextlib
 import logging
 import sys
 from typing import Any, TextIO
@@ -58,7 +59,8 @@ class _StderrLogger:
         pass
 
     def msg(self, line: str) -> None:
-        sys.stderr.write(f"{line}\n")
+        with contextlib.suppress(OSError, ValueError):  # a full disk under the log must not stop the work
+            sys.stderr.write(f"{line}\n")
 
     debug = info = warning = error = critical = exception = fatal = msg
 

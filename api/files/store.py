@@ -1,5 +1,6 @@
 """Which files there are, for how long, and whose they are."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,10 +9,11 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, literal, select, update
 
+from api.access.owners import actor_now
+from api.access.permissions import Permission
 from api.caller import CallerKind
 from api.files.links import link_token, token_hash
 from api.storage.database import Database
-from api.storage.tables.access import actor
 from api.storage.tables.jobs import export_file, job
 from api.storage.types import Moment
 
@@ -70,16 +72,16 @@ def record_file(connection: Connection, file: NewFile, *, secret: bytes, now: da
 
 
 def fetchable(connection: Connection, token: str, *, now: datetime) -> StoredFile | None:
-    """The file of a link; None for an unknown or expired one, a deleted file, or an owner who has left."""
+    """The file of a link; None for an unknown or expired one, a deleted file, an owner who may not export now."""
     query = (
-        select(export_file, job.c.owner_kind, job.c.owner_id, actor.c.name.label("owner_name"))
+        select(export_file, job.c.owner_kind, job.c.owner_id, job.c.owner_scopes)
         .join(job, job.c.id == export_file.c.job_id)
-        .join(actor, actor.c.id == job.c.owner_id)
         .where(export_file.c.token_hash == token_hash(token), export_file.c.expires_at > now)
-        .where(export_file.c.deleted_at.is_(None), actor.c.is_active)
+        .where(export_file.c.deleted_at.is_(None))
     )
     row = connection.execute(query).one_or_none()
-    if row is None:
+    owner = None if row is None else actor_now(connection, row.owner_kind, row.owner_id, scopes=row.owner_scopes)
+    if row is None or owner is None or not owner.may(Permission.CUSTOMER_EXPORT):
         return None
     return StoredFile(
         id=row.id,
@@ -90,7 +92,7 @@ def fetchable(connection: Connection, token: str, *, now: datetime) -> StoredFil
         rows=row.row_count,
         owner_kind=row.owner_kind,
         owner_id=row.owner_id,
-        owner_name=row.owner_name,
+        owner_name=owner.name,
     )
 
 
@@ -110,7 +112,10 @@ def sweep_files(database: Database, folder: Path, *, now: datetime) -> int:
 
 def _sweep_leftovers(folder: Path, known: set[str], now: datetime) -> int:
     oldest = (now - LEFTOVER_AGE).timestamp()
-    left = [file for file in folder.glob("*") if file.name not in known and file.stat().st_mtime < oldest]
-    for file in left:
-        file.unlink(missing_ok=True)
-    return len(left)
+    left = 0
+    for file in folder.glob("*"):
+        with contextlib.suppress(FileNotFoundError):  # another process sweeps too
+            if file.name not in known and file.stat().st_mtime < oldest:
+                file.unlink()
+                left += 1
+    return left

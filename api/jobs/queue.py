@@ -174,6 +174,7 @@ def _left_behind(now: datetime) -> ColumnElement[bool]:
 def _ended(status: Status, now: datetime) -> dict[str, Any]:
     return {
         "status": status,
+        "params": {},  # nobody needs them any more, and they may name a person
         "worker": None,
         "lease_until": None,
         "finished_at": now,

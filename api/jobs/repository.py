@@ -36,4 +36,6 @@ def backlog(connection: Connection) -> tuple[dict[str, int], datetime | None]:
 
 
 def _of(owner: Actor) -> Any:
-    return and_(job.c.owner_kind == owner.kind, job.c.owner_id == owner.id)
+    """A narrowed key sees what it asked for itself: what another key of the same person exported may tell more."""
+    theirs = and_(job.c.owner_kind == owner.kind, job.c.owner_id == owner.id)
+    return theirs if owner.scopes is None else and_(theirs, job.c.owner_scopes == sorted(owner.scopes))

@@ -61,16 +61,16 @@ async def follow(
     ending: Callable[[], bool],
 ) -> AsyncIterator[ServerSentEvent]:
     """The job's changes as events, `id` being the revision, from the one after `seen` to the last one."""
-    with anyio.move_on_after(LONGEST_STREAM_SECONDS):
-        while not ending():
-            if job.revision > seen:
-                seen = job.revision
-                answer = job_answer(job, secret)
-                yield ServerSentEvent(event=EVENTS[job.status], id=str(seen), data=answer)
-            if job.finished:
-                return
-            await anyio.sleep(POLL_SECONDS)
-            job = await run_in_threadpool(_again, database, owner, job)
+    ends_at = anyio.current_time() + LONGEST_STREAM_SECONDS
+    while not ending() and anyio.current_time() < ends_at:
+        if job.revision > seen:
+            seen = job.revision
+            answer = job_answer(job, secret)
+            yield ServerSentEvent(event=EVENTS[job.status], id=str(seen), data=answer)
+        if job.finished:
+            return
+        await anyio.sleep(POLL_SECONDS)
+        job = await run_in_threadpool(_again, database, owner, job)
 
 
 def _again(database: Database, owner: Actor, job: Job) -> Job:

@@ -13,10 +13,10 @@ from datetime import timedelta
 import structlog
 from sqlalchemy import Connection
 
+from api.access.owners import actor_now
 from api.errors import ApiError, Problem
 from api.jobs.context import CancelledError, Finished, JobContext, JobKinds, Services, StoppingError
 from api.jobs.model import Job
-from api.jobs.owners import current_owner
 from api.jobs.queue import ClaimLostError, claim, fail, give_up, look, recover, release, renew, succeed
 from api.jobs.rules import INTERNAL_ERROR, REQUESTER_GONE
 
@@ -72,7 +72,7 @@ class Worker:
         """Do the work; returns how it ends, still to be written. Raises ClaimLostError."""
         services = self._services
         with services.database.read() as connection:
-            actor = current_owner(connection, job)
+            actor = actor_now(connection, job.owner_kind, job.owner_id, scopes=job.owner_scopes)
         if actor is None:
             return self._failed(job, [REQUESTER_GONE])
         try:

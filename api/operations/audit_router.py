@@ -7,11 +7,13 @@ from fastapi import Query
 from pydantic import BaseModel, Field
 from sqlalchemy import ColumnElement, select
 
-from api.access.guard import requires
+from api.access.actors import EVERY_CLINIC, Actor
+from api.access.guard import CurrentActor, requires
 from api.access.permissions import Permission
 from api.dependencies import Store
 from api.edge.prefix_router import PrefixRouter
 from api.shapes import Input, Moment, QueryInt, Text
+from api.storage.tables.access import actor_role
 from api.storage.tables.audit import audit_log
 
 router = PrefixRouter(prefix="/v1/audit", tags=["operations"])
@@ -63,13 +65,32 @@ class AuditPage(BaseModel):
 
 @router.get("")
 @requires(Permission.AUDIT_VIEW)
-def list_audit_rows(query: Annotated[AuditQuery, Query()], store: Store) -> AuditPage:
-    """Who did what to what, and when / 操作日志."""
-    newest = select(audit_log).where(*_conditions(query)).order_by(audit_log.c.seq.desc()).limit(query.limit + 1)
+def list_audit_rows(query: Annotated[AuditQuery, Query()], actor: CurrentActor, store: Store) -> AuditPage:
+    """Who did what to what, and when; a clinic sees what its own people did / 操作日志."""
+    newest = (
+        select(audit_log)
+        .where(*_seen_by(actor), *_conditions(query))
+        .order_by(audit_log.c.seq.desc())
+        .limit(query.limit + 1)
+    )
     with store.read() as connection:
         rows = connection.execute(newest).mappings().all()
     page = [AuditRow.model_validate(dict(row)) for row in rows[: query.limit]]
     return AuditPage(rows=page, next_before=page[-1].seq if len(rows) > query.limit else None)
+
+
+def _seen_by(viewer: Actor) -> list[ColumnElement[bool]]:
+    """All of it at headquarters; elsewhere what was done by people who work at those clinics and nowhere else."""
+    clinics = viewer.clinics(Permission.AUDIT_VIEW)
+    if EVERY_CLINIC in clinics:
+        return []
+    inside = select(actor_role.c.actor_id).where(actor_role.c.clinic_id.in_(sorted(clinics)))
+    outside = select(actor_role.c.actor_id).where(actor_role.c.clinic_id.not_in(sorted(clinics)))
+    return [
+        audit_log.c.actor_kind.in_(["staff", "client"]),
+        audit_log.c.actor_id.in_(inside),
+        audit_log.c.actor_id.not_in(outside),
+    ]
 
 
 def _conditions(query: AuditQuery) -> list[ColumnElement[bool]]:

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import BaseModel, Field
 
-from api.access.guard import requires
+from api.access.guard import CurrentActor, require_headquarters, requires
 from api.access.permissions import Permission
 from api.dependencies import Store
 from api.edge.prefix_router import PrefixRouter
@@ -50,8 +50,9 @@ class OutboxPage(BaseModel):
 
 @router.get("")
 @requires(Permission.AUDIT_VIEW)
-def list_messages(query: Annotated[OutboxQuery, Query()], store: Store) -> OutboxPage:
-    """Messages and events that leave the platform / 待发与已发消息."""
+def list_messages(query: Annotated[OutboxQuery, Query()], actor: CurrentActor, store: Store) -> OutboxPage:
+    """Messages and events that leave the platform, for headquarters / 待发与已发消息(总部)."""
+    require_headquarters(actor, Permission.AUDIT_VIEW)
     after = None if query.cursor is None else Place.decode(query.cursor)
     with store.read() as connection:
         rows = messages(connection, status=query.status, after=after, limit=query.limit + 1)

@@ -5,10 +5,12 @@ from typing import Annotated
 
 from fastapi import Path, Query, Response
 from fastapi.concurrency import run_in_threadpool
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, select
 
+from api.access.actors import EVERY_CLINIC, Actor
 from api.access.guard import CurrentActor, requires
 from api.access.permissions import Permission
+from api.caller import Caller
 from api.clock import now
 from api.contract import answers
 from api.dependencies import CurrentCaller, CurrentEffects, Reader, Settings, Store
@@ -112,9 +114,15 @@ async def erase_customer(
 
 @erasures.get("")
 @requires(Permission.CUSTOMER_ERASE)
-def list_erasures(query: Annotated[ErasureQuery, Query()], store: Store) -> Erasures:
-    """Who asked when that somebody be forgotten, and whether it is done; newest first / 删除记录."""
-    newest = select(erasure_request).order_by(erasure_request.c.requested_at.desc(), erasure_request.c.id.desc())
+def list_erasures(
+    query: Annotated[ErasureQuery, Query()], actor: CurrentActor, caller: CurrentCaller, store: Store
+) -> Erasures:
+    """Who asked when that somebody be forgotten, and whether it is done; a clinic's own requests / 删除记录."""
+    newest = (
+        select(erasure_request)
+        .where(*_seen_by(actor, caller))
+        .order_by(erasure_request.c.requested_at.desc(), erasure_request.c.id.desc())
+    )
     with store.read() as connection:
         if query.after is not None:
             last = select(erasure_request.c.requested_at).where(erasure_request.c.id == query.after).scalar_subquery()
@@ -128,10 +136,19 @@ def list_erasures(query: Annotated[ErasureQuery, Query()], store: Store) -> Eras
 
 @erasures.get("/{erasure_id}", responses=answers(404))
 @requires(Permission.CUSTOMER_ERASE)
-def read_erasure(erasure_id: Annotated[str, Path(max_length=64)], store: Store) -> Erasure:
+def read_erasure(
+    erasure_id: Annotated[str, Path(max_length=64)], actor: CurrentActor, caller: CurrentCaller, store: Store
+) -> Erasure:
     """One request to forget somebody / 删除进度."""
     with store.read() as connection:
-        row = connection.execute(select(erasure_request).where(erasure_request.c.id == erasure_id)).mappings().first()
+        found = select(erasure_request).where(erasure_request.c.id == erasure_id, *_seen_by(actor, caller))
+        row = connection.execute(found).mappings().first()
     if row is None:
         raise NotFoundError(UNKNOWN_ERASURE)
     return Erasure.model_validate(dict(row))
+
+
+def _seen_by(actor: Actor, caller: Caller) -> list[ColumnElement[bool]]:
+    """All of them at headquarters, elsewhere one's own: whose clinic an erased person was of is not kept."""
+    is_headquarters = EVERY_CLINIC in actor.clinics(Permission.CUSTOMER_ERASE)
+    return [] if is_headquarters else [erasure_request.c.requested_by == caller.key]

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter, fail_after, to_thread
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, NoSuchModuleError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -48,6 +48,8 @@ POSTGRES_OPTIONS = {
     "default_transaction_isolation": "read committed",
     "timezone": "UTC",
 }
+# A server whose machine is gone is given up after so long (milliseconds, seconds, seconds).
+DEAD_PEER = {"tcp_user_timeout": 30_000, "keepalives_idle": 10, "keepalives_interval": 5}
 SERIALIZATION_FAILURE, DEADLOCK, LOCK_TIMEOUT = "40001", "40P01", "55P03"
 
 
@@ -122,7 +124,12 @@ class Database:
             if self.kind == "sqlite":
                 done: T = await self._group.write(work)
                 return done
-            return await to_thread.run_sync(self._retried, work, limiter=self._turns)
+            with fail_after(BUSY_SECONDS):
+                await self._turns.acquire()
+            try:
+                return await to_thread.run_sync(self._retried, work)
+            finally:
+                self._turns.release()
 
     def check(self) -> None:
         """Assert that connections are set up as they must be; raises StoreUnusableError."""
@@ -142,18 +149,28 @@ class Database:
         What a PostgreSQL keeps in its write-ahead log and in backups goes with their own retention.
         """
         emptied = ["pragma wal_checkpoint(truncate)"] if self.kind == "sqlite" else []
+        endless = ["set statement_timeout = 0"] if self.kind == "postgresql" else []
         with self._lock_held(), self._engine.connect() as connection:
             driver = connection.connection.dbapi_connection
             assert driver is not None, "a connection that was just taken is open"
             if self.kind == "postgresql":
                 driver.autocommit = True
             cursor = driver.cursor()
-            for statement in (*emptied, "vacuum", *emptied):
+            for statement in (*endless, *emptied, "vacuum", *emptied):
                 cursor.execute(statement)
+                if statement in emptied and cursor.fetchall()[0][0]:
+                    connection.invalidate()
+                    raise StoreBusyError("somebody reads an old state of the store: its log keeps what was deleted")
             cursor.close()
             connection.invalidate()  # not back into the pool: it is set up differently now
 
+    async def finish(self) -> None:
+        """Wait for what the event loop is writing; before `close`."""
+        if self._lock is not None:
+            await self._group.finish()
+
     def close(self) -> None:
+        """Close every connection; used again, the store opens others."""
         if self._lock is not None:
             self._group.close()
             self._sqlite_writer.close()
@@ -187,7 +204,7 @@ class Database:
 def _busy_as_such() -> Iterator[None]:
     try:
         yield
-    except (WaitedTooLongError, LockedTooLongError, PoolTimeoutError) as error:
+    except (WaitedTooLongError, LockedTooLongError, TimeoutError, PoolTimeoutError) as error:
         raise StoreBusyError from error
     except DBAPIError as error:
         if sql_state(error) == LOCK_TIMEOUT or (isinstance(error, OperationalError) and is_sqlite_busy(error)):
@@ -241,7 +258,7 @@ def _sqlite_engine(url: URL) -> Engine:
 
 def _postgres_engine(url: URL, **options: Any) -> Engine:
     settings = " ".join(f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in POSTGRES_OPTIONS.items())
-    told = {"options": settings, "connect_timeout": 5, "application_name": "cdp"}
+    told = {"options": settings, "connect_timeout": 5, "application_name": "cdp", **DEAD_PEER}
     size: Any = {"pool_size": 10, "max_overflow": 30, "pool_timeout": BUSY_SECONDS, "pool_use_lifo": True}
     try:
         engine = create_engine(url, **size, connect_args=told, **options)

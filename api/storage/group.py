@@ -7,16 +7,18 @@ success before the commit, so it is as if each had been alone.
 """
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
 # More would make the last of a group wait for too many others.
 GROUP = 32
+T = TypeVar("T")
 Work = Callable[[Connection], Any]
 
 
@@ -51,6 +53,8 @@ class _Ticket:
             return
         if self.error is None:
             self.told.set_result(self.result)
+        elif isinstance(self.error, StopIteration):  # which no future carries
+            self.told.set_exception(RuntimeError("a work ended an iteration that it had not begun"))
         else:
             self.told.set_exception(self.error)
 
@@ -63,7 +67,7 @@ class CommitGroup:
         self._timeout = timeout_seconds
         self._waiting: deque[_Ticket] = deque()
         self._serving: asyncio.Task[None] | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
+        self._thread: ThreadPoolExecutor | None = None
 
     async def write(self, work: Work) -> Any:
         """Do the work; returns after the commit. Raises WaitedTooLongError, what the work raises, or the commit."""
@@ -80,9 +84,16 @@ class CommitGroup:
             if ticket in self._waiting:  # who asked is gone
                 self._waiting.remove(ticket)
 
+    async def finish(self) -> None:
+        """Wait for what is being written."""
+        if self._serving is not None:
+            await asyncio.wait({self._serving}, timeout=self._timeout)
+
     def close(self) -> None:
-        """End the thread, once it has done what it is doing."""
-        self._thread.shutdown()
+        """End the thread, once it has done what it is doing; the next writer starts another."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.shutdown()
 
     def _give_up(self, ticket: _Ticket) -> None:
         if ticket in self._waiting:  # else it has been begun, and will be told
@@ -97,20 +108,40 @@ class CommitGroup:
             except Exception as error:  # told to all of them: none was begun
                 _tell_all(self._take(), error)
                 continue
-            if group := self._take():
+            group = self._take()
+            try:
                 await self._write(connection, group)
-            else:
-                self._transactions.rollback()  # everybody gave up
+            except BaseException as error:  # whatever it is, nobody waits for ever
+                _tell_all(group, error)
+                raise
 
     async def _begun(self) -> Connection:
-        begun = asyncio.get_running_loop().run_in_executor(self._thread, lambda: self._transactions.begin(wait=True))
+        """Begin in the thread; if we are cancelled meanwhile, whoever comes second undoes it."""
+        guard, handed, abandoned = threading.Lock(), False, False
+
+        def begin() -> Connection:
+            nonlocal handed
+            connection = self._transactions.begin(wait=True)
+            assert connection is not None, "waiting ends with a connection or an error"
+            with guard:
+                handed = not abandoned
+            if not handed:
+                self._transactions.rollback()
+            return connection
+
         try:
-            connection = await asyncio.shield(begun)
+            return await self._in_thread(begin)
         except asyncio.CancelledError:
-            begun.add_done_callback(lambda _: self._transactions.rollback())
+            with guard:
+                abandoned = True
+            if handed:
+                self._transactions.rollback()
             raise
-        assert connection is not None, "waiting ends with a connection or an error"
-        return connection
+
+    def _in_thread(self, call: Callable[[], T]) -> asyncio.Future[T]:
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
+        return asyncio.get_running_loop().run_in_executor(self._thread, call)
 
     def _take(self) -> list[_Ticket]:
         return [self._waiting.popleft() for _ in range(min(GROUP, len(self._waiting)))]
@@ -120,11 +151,14 @@ class CommitGroup:
             for ticket in group:
                 _write_one(connection, ticket)
         except BaseException as error:  # not one writer's: the engine gave the whole transaction up
-            self._transactions.rollback()
             _tell_all(group, error)
+            self._transactions.rollback()
+            return
+        if not group:  # everybody gave up
+            self._transactions.rollback()
             return
         try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._transactions.commit)
+            await self._in_thread(self._transactions.commit)
         except Exception as error:
             _tell_all(group, error)
             return
@@ -138,12 +172,16 @@ def _write_one(connection: Connection, ticket: _Ticket) -> None:
     try:
         ticket.result = ticket.work(connection)
     except BaseException as error:
+        try:
+            driver.execute("rollback to one_writer")
+        except Exception:
+            raise error from None  # for this reason nothing is left to go back to
         ticket.error = error
-        driver.execute("rollback to one_writer")
     driver.execute("release one_writer")
 
 
 def _tell_all(group: list[_Ticket], error: BaseException) -> None:
+    """What undid them all; what one was refused for may have been undone with its neighbours."""
     for ticket in group:
-        ticket.error = ticket.error or error
+        ticket.error = error
         ticket.tell()

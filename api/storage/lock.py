@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 class LockedTooLongError(Exception):
@@ -18,7 +19,8 @@ class FileLock:
     """Held by one holder in one process at a time; a process that dies gives it up."""
 
     def __init__(self, file: Path, *, timeout_seconds: float) -> None:
-        self._file = file.open("ab")
+        self._path = file
+        self._file: BinaryIO | None = None
         self._timeout = timeout_seconds
         # flock knows processes only: threads share the open file.
         self._threads = threading.Lock()
@@ -30,6 +32,8 @@ class FileLock:
                 raise LockedTooLongError
             return False
         try:
+            if self._file is None:
+                self._file = self._path.open("ab")
             fcntl.flock(self._file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._threads.release()
@@ -41,6 +45,7 @@ class FileLock:
 
     def release(self) -> None:
         """Give it up; not necessarily in the thread that took it."""
+        assert self._file is not None, "only what was taken is given up"
         fcntl.flock(self._file, fcntl.LOCK_UN)
         self._threads.release()
 
@@ -54,4 +59,7 @@ class FileLock:
             self.release()
 
     def close(self) -> None:
-        self._file.close()
+        """Close the file; the next holder opens it again."""
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()

@@ -3,6 +3,7 @@
 The digest of an identity key is `segment_engine.runtime.secret.person_digest`; here it runs inside DuckDB, on columns.
 """
 
+import hashlib
 from collections.abc import Collection
 
 from duckdb import DuckDBPyConnection
@@ -22,7 +23,6 @@ def offer_digests(
     `erased_person(digest)` holds the tombstones; `erased_value(digest)` digests of what identified erased persons.
     All are temporary: nothing of it is stored in a file.
     """
-    assert len(secret) <= BLOCK_BYTES, "a longer key would have to be hashed first"
     for name in ("person", "value"):
         con.execute(f"create or replace temp macro {name}_digest(given) as {_hmac(secret, f'{name}:')}")
     con.execute(
@@ -38,6 +38,7 @@ def offer_digests(
 
 def _hmac(secret: bytes, prefix: str) -> str:
     """HMAC-SHA-256 (hex) of the prefix and `given`, as SQL. Source: RFC 2104."""
-    block = secret.ljust(BLOCK_BYTES, b"\0")
+    key = hashlib.sha256(secret).digest() if len(secret) > BLOCK_BYTES else secret
+    block = key.ljust(BLOCK_BYTES, b"\0")
     inner, outer = (bytes(byte ^ pad for byte in block).hex() for pad in (0x36, 0x5C))
     return f"sha256(unhex('{outer}') || unhex(sha256(unhex('{inner}') || encode('{prefix}' || given))))"

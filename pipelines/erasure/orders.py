@@ -10,7 +10,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, insert, select, update
 
-from api.storage.database import Database
+from api.storage.database import Database, StoreBusyError
 from api.storage.schema import current_revision
 from api.storage.tables.customers import erasure_request, erasure_tombstone
 from pipelines.settings import PipelineSettings
@@ -64,17 +64,26 @@ def add_tombstones(settings: PipelineSettings, request_id: str, digests: Collect
         store.write(work)
 
 
-def mark_applied(settings: PipelineSettings, request_ids: Collection[str], run_id: str, now: datetime) -> None:
-    """Report the requests as carried out by a run and forget whom they were about; others stay as they are."""
+def mark_applied(settings: PipelineSettings, request_ids: Collection[str], run_id: str, now: datetime) -> bool:
+    """Report the requests as carried out by a run and forget whom they were about; others stay as they are.
+
+    False when the store's files still hold what was deleted, because somebody is reading them: to be called again.
+    """
     due = erasure_request.c.id.in_(sorted(request_ids)) & (erasure_request.c.status == "requested")
     applied = {"status": "applied", "one_id": None, "applied_at": now, "applied_run_id": run_id}
 
-    def work(con: Connection) -> int:
-        return con.execute(update(erasure_request).where(due).values(applied)).rowcount
+    def work(con: Connection) -> None:
+        con.execute(update(erasure_request).where(due).values(applied))
 
     with _store(settings) as store:
-        if store is not None and store.write(work):
-            store.scrub()
+        if store is None:
+            return True
+        store.write(work)
+        try:
+            store.scrub()  # also after a run that was killed between the two
+        except StoreBusyError:
+            return False
+    return True
 
 
 @contextmanager

@@ -17,7 +17,9 @@ from segment_engine.runtime.folders import DataFolders
 
 BOM = "\ufeff"
 # A spreadsheet would run such a cell as a formula; an apostrophe before it makes it text.
-FORMULA_START = r"'^([=+@\t\r]|-[^0-9])'"
+# So are the full-width signs of a Chinese keyboard; blanks before are no protection; a negative number is a number.
+FORMULA = r"'^(\s*[=+\-@＝＋－＠]|[\t\r\n])'"
+NUMBER = r"'-[0-9]+([.][0-9]+)?'"
 SAMPLE_CHARACTERS = 40
 
 
@@ -112,4 +114,5 @@ def _parameters(rejected: Sequence[RejectedFile]) -> dict[str, str]:
 
 
 def _as_text(column: str) -> str:
-    return f"case when regexp_matches({column}, {FORMULA_START}) then '''' || {column} else {column} end"
+    calculated = f"regexp_matches({column}, {FORMULA}) and not regexp_full_match({column}, {NUMBER})"
+    return f"case when {calculated} then '''' || {column} else {column} end"

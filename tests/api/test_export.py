@@ -266,6 +266,40 @@ def test_who_lost_the_permission_meanwhile_gets_no_file(make_client: MakeClient)
     assert finished(client, place)["problems"][0]["code"] == "not_permitted"
 
 
+def test_a_link_ends_with_the_permission_of_its_owner(make_client: MakeClient) -> None:
+    client = make_client(published=True)
+    url = finished(client, ask(client).headers["location"])["result"]["url"]
+    assert client.get(url, headers={"Authorization": ""}).status_code == 200
+
+    store_of(client).write(
+        lambda connection: connection.execute(update(role).values(permissions=[Permission.CUSTOMER_VIEW]))
+    )
+
+    assert client.get(url, headers={"Authorization": ""}).status_code == 404
+
+
+def test_a_narrower_key_of_the_same_person_does_not_get_what_a_wider_one_exported(make_client: MakeClient) -> None:
+    client = make_client(published=True)
+    me = client.get("/v1/me").json()["id"]
+    key = {"actor_id": me, "name": "narrow", "scopes": ["dashboard.view"], "expires_at": None}
+    narrow = client.post("/v1/access/keys", json=key, headers={"Idempotency-Key": "k1"}).json()["key"]
+    place = ask(client).headers["location"]
+    assert finished(client, place)["status"] == "succeeded"
+
+    assert client.get(place, headers=bearer(narrow)).status_code == 404
+    assert client.get("/v1/jobs", headers=bearer(narrow)).json()["jobs"] == []
+    assert len(client.get("/v1/jobs").json()["jobs"]) == 1
+
+
+def test_what_an_export_was_asked_for_is_forgotten_when_it_ends(make_client: MakeClient) -> None:
+    client = make_client(published=True)
+    place = ask(client, filter={"phone": "13800138000"}).headers["location"]
+    assert finished(client, place)["status"] == "succeeded"
+
+    with store_of(client).read() as connection:
+        assert connection.execute(select(job.c.params)).scalar_one() == {}
+
+
 def test_the_job_of_somebody_who_left_fails(make_client: MakeClient) -> None:
     client = make_client(published=True, settings={"job_workers": 0})
     ask(client)

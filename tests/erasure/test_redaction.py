@@ -40,6 +40,14 @@ def test_sql_digests_a_key_as_the_platform_does(con: duckdb.DuckDBPyConnection, 
     assert con.execute("select person_digest($key)", {"key": key}).fetchone() == (person_digest(SECRET, key),)
 
 
+@pytest.mark.parametrize("length", [32, 64, 65, 128])
+def test_secrets_of_any_length_digest_the_same_in_both(length: int) -> None:
+    secret = b"k" * length
+    with duckdb.connect() as con:
+        offer_digests(con, secret, persons=[])
+        assert con.execute("select person_digest('甲')").fetchone() == (person_digest(secret, "甲"),)
+
+
 def test_a_row_names_a_person_by_the_key_that_identity_gives_them(con: duckdb.DuckDBPyConnection) -> None:
     keys = {
         person.kind: con.execute(f"select {identity_key(person, lambda name: f'{name!r}')}").fetchone()

@@ -171,6 +171,7 @@ def dice() -> random.Random:
     return random.Random(seed)  # noqa: S311
 
 
+@pytest.mark.soak
 def test_a_night_killed_at_random_moments_converges_to_the_undisturbed_one(
     calm: Calm, tmp_path: Path, dice: random.Random
 ) -> None:

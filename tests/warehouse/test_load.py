@@ -293,6 +293,27 @@ def test_quarantine_says_what_to_repair_where(settings, con, parser):
     assert [path.name for path in file.parent.iterdir()] == [file.name]
 
 
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ("-2+3+cmd|' /C calc'!A0", "'-2+3+cmd|' /C calc'!A0"),
+        (" =1+1", "' =1+1"),
+        ("＝1+1", "'＝1+1"),
+        ("@sum", "'@sum"),
+        ("-12.5", "-12.5"),
+        ("邻居", "邻居"),
+    ],
+)
+def test_no_refused_value_is_taken_for_a_formula(settings, con, parser, typed, shown):
+    land(settings, PHONES, csv_text([phone("K1") | {"relation": typed}]), rows=1)
+
+    ingest_batch(con, settings, landed(settings), parser=parser)
+
+    file = settings.folders.quarantine / "saas" / "patient_phones" / "20261120-01.csv"
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        assert [line["value"] for line in csv.DictReader(stream)] == [shown]
+
+
 def test_the_ledger_sums_up_refused_rows_and_masks_personal_values(settings, con, parser):
     number = "13812345678\x00"
     rows = [phone("K1") | {"relation": "邻居"}, phone("K2") | {"relation": "亲家"}]

@@ -2,8 +2,11 @@
 
 from typing import Any
 
+from sqlalchemy import insert
+
 from api.access.permissions import Permission
-from tests.api.conftest import MakeClient
+from api.storage.tables.access import actor_role
+from tests.api.conftest import MakeClient, bearer, make_actor
 
 
 def make_roles(client: Any, count: int) -> None:
@@ -47,3 +50,37 @@ def test_a_row_says_who_did_what_to_what_in_which_request(make_client: MakeClien
 
 def test_only_who_may_see_the_log_sees_it(make_client: MakeClient) -> None:
     assert make_client(permissions=(Permission.CUSTOMER_VIEW,)).get("/v1/audit").status_code == 403
+
+
+def test_a_clinic_sees_what_its_own_people_did_and_headquarters_everything(make_client: MakeClient) -> None:
+    headquarters = make_client()
+    store = headquarters.app.state.database  # type: ignore[attr-defined]
+    here, there = (bearer(make_actor(store, clinic_id=clinic)) for clinic in ("A", "B"))
+    for number, who in enumerate((here, there)):
+        named = headquarters.get("/v1/me", headers=who).json()["id"]
+        key = {"actor_id": named, "name": "k", "scopes": ["customer.view"], "expires_at": None}
+        made = headquarters.post("/v1/access/keys", json=key, headers={"Idempotency-Key": f"k{number}", **who})
+        assert made.status_code == 201, made.json()
+
+    def seen(who: dict[str, str]) -> set[str]:
+        return {row["actor_id"] for row in headquarters.get("/v1/audit?limit=200", headers=who).json()["rows"]}
+
+    mine, theirs = (headquarters.get("/v1/me", headers=who).json()["id"] for who in (here, there))
+    assert seen(here) == {mine}
+    assert seen(there) == {theirs}
+    assert seen({}) >= {mine, theirs}
+
+
+def test_somebody_who_also_works_elsewhere_is_not_shown_to_one_clinic(make_client: MakeClient) -> None:
+    headquarters = make_client()
+    store = headquarters.app.state.database  # type: ignore[attr-defined]
+    viewer, both = (bearer(make_actor(store, clinic_id="A")) for _ in range(2))
+    worker = headquarters.get("/v1/me", headers=both).json()["id"]
+    key = {"actor_id": worker, "name": "k", "scopes": ["customer.view"], "expires_at": None}
+    headquarters.post("/v1/access/keys", json=key, headers={"Idempotency-Key": "k", **both})
+    assert headquarters.get(f"/v1/audit?actor_id={worker}", headers=viewer).json()["rows"]
+
+    given = {"actor_id": worker, "role_id": "doctor", "clinic_id": "B"}
+    store.write(lambda connection: connection.execute(insert(actor_role).values(given)))
+
+    assert headquarters.get(f"/v1/audit?actor_id={worker}", headers=viewer).json()["rows"] == []

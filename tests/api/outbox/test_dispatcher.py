@@ -266,3 +266,6 @@ def test_every_kind_is_documented_with_its_delivery() -> None:
 
 def test_the_outbox_is_for_those_who_see_the_audit_log(make_client: MakeClient) -> None:
     assert make_client(permissions=("customer.view",)).get("/v1/outbox").status_code == 403
+    of_a_clinic = make_client(clinic_id="A").get("/v1/outbox")
+    assert of_a_clinic.status_code == 403
+    assert of_a_clinic.json()["problems"][0]["code"] == "headquarters_only"

@@ -15,7 +15,7 @@ from api.storage.tables.outbox import outbox
 from pipelines.settings import PipelineSettings
 from segment_engine.runtime.published import read_pointer
 from segment_engine.runtime.secret import person_digest, tenant_secret
-from tests.api.conftest import MakeClient
+from tests.api.conftest import MakeClient, bearer, make_actor
 from tests.api.privacy.test_consents import GIVEN, put, somebody
 
 
@@ -149,3 +149,13 @@ def finished(client: TestClient, location: str) -> Any:
         if line.startswith("event: failed"):
             raise AssertionError(client.get(location).json())
     return client.get(location).json()
+
+
+def test_a_clinic_sees_its_own_requests_only(make_client: MakeClient) -> None:
+    client = make_client(published=True, settings={"job_workers": 0})
+    request_id = erase(client, somebody(client)).json()["id"]
+    of_a_clinic = bearer(make_actor(client.app.state.database, clinic_id="A"))  # type: ignore[attr-defined]
+
+    assert client.get("/v1/erasures", headers=of_a_clinic).json()["erasures"] == []
+    assert client.get(f"/v1/erasures/{request_id}", headers=of_a_clinic).status_code == 404
+    assert client.get(f"/v1/erasures/{request_id}").status_code == 200

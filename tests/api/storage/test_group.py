@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, event, text
 
 from api.settings import ApiSettings
-from api.storage.database import Database, StoreBusyError
+from api.storage.database import PRAGMAS, Database, StoreBusyError
 from api.storage.group import CommitGroup, WaitedTooLongError
 from tests.stores import SqliteStores
 
@@ -192,3 +193,82 @@ def test_who_stops_waiting_before_their_turn_has_done_nothing(database: Database
     asyncio.run(leave_early())
 
     assert things(database) == [2]
+
+
+def test_a_refusal_does_not_outlive_the_neighbour_it_was_for(database: Database) -> None:
+    def refused(_: Connection) -> None:
+        raise ValueError("there is one already")
+
+    def fail(_: Connection) -> None:
+        raise OSError("disk")
+
+    async def both() -> list[Any]:
+        works: list[Callable[[Connection], Any]] = [adding(1), refused]
+        return await asyncio.gather(*map(database.write_async, works), return_exceptions=True)
+
+    event.listen(database.engine, "commit", fail)
+    try:
+        outcomes = asyncio.run(both())
+    finally:
+        event.remove(database.engine, "commit", fail)
+
+    assert [str(outcome) for outcome in outcomes] == ["disk", "disk"]
+
+
+def test_an_error_that_no_future_carries_leaves_nobody_waiting(database: Database) -> None:
+    def exhausted(_: Connection) -> None:
+        next(iter(()))
+
+    async def all_three() -> list[Any]:
+        works: list[Callable[[Connection], Any]] = [adding(1), exhausted, adding(2)]
+        return await asyncio.wait_for(asyncio.gather(*map(database.write_async, works), return_exceptions=True), 5)
+
+    first, second, third = asyncio.run(all_three())
+
+    assert (first, third) == (1, 2)
+    assert isinstance(second, RuntimeError)
+    assert things(database) == [1, 2]
+
+
+def test_a_loop_that_ends_while_it_waits_for_the_store_leaves_it_free(database: Database) -> None:
+    release = threading.Event()
+    holder = threading.Thread(target=database.write, args=(lambda _: release.wait(),))
+    holder.start()
+
+    async def cancelled_while_waiting() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(database.write_async(adding(1)), 0.05)
+
+    asyncio.run(cancelled_while_waiting())
+    release.set()
+    holder.join()
+
+    assert together(database, [2]) == [2]
+    database.write(adding(3))
+    assert things(database) == [2, 3]
+
+
+def test_a_store_that_was_closed_can_be_used_again(database: Database) -> None:
+    assert together(database, [1]) == [1]
+    database.close()
+
+    assert together(database, [2]) == [2]
+    database.write(adding(3))
+    assert things(database) == [1, 2, 3]
+
+
+def test_scrubbing_says_so_when_an_old_state_is_still_being_read(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PRAGMAS, "busy_timeout", 50)
+    (file,) = tmp_path.glob("*.sqlite")
+    reader = sqlite3.connect(file, isolation_level=None)
+    reader.execute("begin")
+    reader.execute("select count(*) from thing").fetchall()
+    together(database, [1])
+    with pytest.raises(StoreBusyError):
+        database.scrub()
+
+    reader.close()
+    database.scrub()
+    assert file.with_name(f"{file.name}-wal").stat().st_size == 0
