@@ -118,18 +118,18 @@ def measure(
 def show(engine: str, clients: tuple[int, int], rounds: list[Round]) -> None:
     """Medians of the rounds."""
     columns = ("what", "clients", "per second", "p50 ms", "p99 ms", "max ms", "p99/p50")
-    table = Table(*columns, "of bare, as many clients", "of bare at its best")
+    table = Table(*columns, "of bare, as many", "of bare at best")
     table.title = f"{engine}: one API process, medians of {len(rounds)} rounds"
     for number in clients:
-        add(table, "the transaction on the bare driver", number, [turn.bare[number] for turn in rounds])
+        add(table, "bare driver", number, [turn.bare[number] for turn in rounds])
     for number in clients:
         shares = (
             statistics.median(turn.write[number].rate / turn.bare[number].rate for turn in rounds),
             statistics.median(turn.write[number].rate / max(one.rate for one in turn.bare.values()) for turn in rounds),
         )
         measured = [turn.write[number] for turn in rounds]
-        add(table, "the same write over HTTP", number, measured, *(f"{share:.0%}" for share in shares))
-    add(table, "a read over HTTP (key checked, one row)", clients[-1], [turn.read for turn in rounds])
+        add(table, "the API", number, measured, *(f"{share:.0%}" for share in shares))
+    add(table, "the API, a read", clients[-1], [turn.read for turn in rounds])
     out.print(table)
 
 
