@@ -1,18 +1,20 @@
 """What the key routes do, each inside one transaction."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from sqlalchemy import Connection
 
-from api.access.actors import Actor
+from api.access.actors import Actor, Grant
 from api.access.keys import NewKey, make_key
+from api.access.permissions import Permission
 from api.access_admin import repository
 from api.access_admin.people import find_actor, grants_of_actor, known_clinics
-from api.access_admin.rules import require_within
+from api.access_admin.rules import exceeds_yours, require_within
 from api.access_admin.schemas import Key, NewKeyInput
 from api.audit.log import Entry, append
 from api.caller import Caller
-from api.errors import ConflictError, InvalidError, NotFoundError, Problem
+from api.errors import ConflictError, InvalidError, NotFoundError, NotPermittedError, Problem
 
 NO_KEY = Problem("not_found", "/path/key_id", "密钥不存在", "There is no such key.")
 REVOKED = Problem("key_revoked", "", "该密钥已撤销", "The key is revoked already.")
@@ -30,8 +32,9 @@ def create_key(
     owner = repository.one_actor(connection, body.actor_id, clinics=known_clinics(giver))
     if owner is None:
         raise InvalidError(UNKNOWN_OWNER)
-    require_within(giver, grants_of_actor(connection, owner), body.scopes)
-    scopes = None if body.scopes is None else frozenset(body.scopes)
+    grants = grants_of_actor(connection, owner)
+    require_within(giver, grants, body.scopes)
+    scopes = _narrowed(giver, body, grants)
     made = make_key(
         connection,
         actor_id=body.actor_id,
@@ -44,6 +47,17 @@ def create_key(
     key = find_key(connection, giver, made.id)
     append(connection, caller, Entry("key.create", "key", made.id, after=_told(key)), now=now)
     return key, made
+
+
+def _narrowed(giver: Actor, body: NewKeyInput, grants: Iterable[Grant]) -> frozenset[str] | None:
+    """What the key may do; one that is made for a colleague does not grow when they are given more."""
+    if body.scopes is not None:
+        if not all(giver.may(scope) for scope in body.scopes):
+            raise NotPermittedError(exceeds_yours("/scopes"))
+        return frozenset(body.scopes)
+    if body.actor_id == giver.id:
+        return giver.scopes
+    return frozenset(permission for permission in Permission if any(grant.gives(permission) for grant in grants))
 
 
 def revoke_key(connection: Connection, giver: Actor, caller: Caller, key_id: str, *, now: datetime) -> Key:

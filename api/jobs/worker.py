@@ -8,6 +8,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
@@ -19,8 +20,21 @@ from api.jobs.context import CancelledError, Finished, JobContext, JobKinds, Ser
 from api.jobs.model import Job
 from api.jobs.queue import ClaimLostError, claim, fail, give_up, look, recover, release, renew, succeed
 from api.jobs.rules import INTERNAL_ERROR, REQUESTER_GONE
+from api.storage.database import StoreBusyError
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("cdp.jobs")
+
+
+# Of the last write of a job: losing it would mean to do the whole job again.
+END_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """How a job ends: what is to be written, and how to throw away what it made when that cannot be written."""
+
+    write: Callable[[Connection], object]
+    discard: Callable[[], None] = lambda: None
 
 
 def worker_name() -> str:
@@ -62,13 +76,29 @@ class Worker:
         with structlog.contextvars.bound_contextvars(job_id=job.id, kind=job.kind, request_id=job.request_id):
             log.info("job started", attempt=job.attempts)
             try:
-                self._services.database.write(self._outcome(job))
+                ending = self._outcome(job)
+                self._end(ending)
             except ClaimLostError:
                 log.warning("job lost to another worker: this attempt counts for nothing", attempt=job.attempts)
             else:
                 log.info("job ended")
 
-    def _outcome(self, job: Job) -> Callable[[Connection], None]:
+    def _end(self, ending: _Ending) -> None:
+        """Write how the job ended; what it made is thrown away when that cannot be written."""
+        for attempt in range(END_ATTEMPTS):
+            try:
+                self._services.database.write(ending.write)
+            except StoreBusyError:  # nothing was written
+                if attempt == END_ATTEMPTS - 1:
+                    ending.discard()
+                    raise
+            except ClaimLostError:
+                ending.discard()
+                raise
+            else:
+                return
+
+    def _outcome(self, job: Job) -> _Ending:
         """Do the work; returns how it ends, still to be written. Raises ClaimLostError."""
         services = self._services
         with services.database.read() as connection:
@@ -79,9 +109,9 @@ class Worker:
             with JobContext(job, actor, services, lease=self._lease, stopping=self._stopping) as context:
                 finished = self._kinds[job.kind](context)
         except CancelledError:
-            return lambda connection: give_up(connection, job.claim, now=services.clock())
+            return _Ending(lambda connection: give_up(connection, job.claim, now=services.clock()))
         except StoppingError:
-            return lambda connection: release(connection, job.claim, now=services.clock())
+            return _Ending(lambda connection: release(connection, job.claim, now=services.clock()))
         except ClaimLostError:
             raise
         except ApiError as error:
@@ -91,7 +121,7 @@ class Worker:
             return self._failed(job, [INTERNAL_ERROR])
         return self._succeeded(job, finished)
 
-    def _succeeded(self, job: Job, finished: Finished) -> Callable[[Connection], None]:
+    def _succeeded(self, job: Job, finished: Finished) -> _Ending:
         def write(connection: Connection) -> None:
             now = self._services.clock()
             # Holds the row: who cancels has been heard now, or finds the job ended.
@@ -102,7 +132,7 @@ class Worker:
             succeed(connection, job.claim, result=finished.result, now=now)
             finished.record(connection)
 
-        return write
+        return _Ending(write, finished.discard)
 
-    def _failed(self, job: Job, problems: Sequence[Problem]) -> Callable[[Connection], None]:
-        return lambda connection: fail(connection, job.claim, problems, now=self._services.clock())
+    def _failed(self, job: Job, problems: Sequence[Problem]) -> _Ending:
+        return _Ending(lambda connection: fail(connection, job.claim, problems, now=self._services.clock()))

@@ -1,9 +1,10 @@
 """Reading and changing consents in the operational store."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, RowMapping, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from api.audit.log import Entry, append
@@ -22,26 +23,37 @@ NEVER_ASKED: dict[str, Any] = {
 }
 
 
-def consents_of(connection: Connection, one_id: str) -> list[Consent]:
-    """Every purpose, also those the customer was never asked about."""
-    rows = connection.execute(select(customer_consent).where(customer_consent.c.one_id == one_id)).mappings()
-    found = {row["purpose"]: dict(row) for row in rows}
+def consents_of(connection: Connection, one_ids: Sequence[str]) -> list[Consent]:
+    """Every purpose, also those the customer was never asked about; of customers that were merged the latest word."""
+    rows = connection.execute(select(customer_consent).where(customer_consent.c.one_id.in_(one_ids))).mappings()
+    found = {row["purpose"]: dict(row) for row in sorted(rows, key=_lateness)}
     return [Consent.model_validate({"purpose": purpose, **found.get(purpose, NEVER_ASKED)}) for purpose in Purpose]
+
+
+def _lateness(row: RowMapping) -> tuple[datetime, bool]:
+    """Of two words given at once the refusal counts."""
+    return row["changed_at"], not row["granted"]
 
 
 def change_consent(
     connection: Connection,
     caller: Caller,
-    one_id: str,
+    one_ids: Sequence[str],
     purpose: Purpose,
     change: ConsentChange,
     *,
     if_match: str | None,
     now: datetime,
 ) -> Consent:
-    """Write one consent and its audit row; raises PreconditionRequiredError, PreconditionFailedError."""
+    """Write one consent and its audit row; raises PreconditionRequiredError, PreconditionFailedError.
+
+    `one_ids` are the customer's, the one of now first; what was said under an older one is changed there.
+    """
+    there = customer_consent.c.one_id.in_(one_ids) & (customer_consent.c.purpose == purpose)
+    rows = connection.execute(select(customer_consent).where(there)).mappings().all()
+    row = max(rows, key=_lateness, default=None)
+    one_id = one_ids[0] if row is None else row["one_id"]
     place = (customer_consent.c.one_id == one_id) & (customer_consent.c.purpose == purpose)
-    row = connection.execute(select(customer_consent).where(place)).mappings().one_or_none()
     version = require_version(row["version"] if row else UNASKED_VERSION, if_match)
     values = {
         "granted": change.granted,
@@ -57,7 +69,7 @@ def change_consent(
         require_changed(connection.execute(update(customer_consent).where(place & same).values(values)).rowcount)
     before = None if row is None else {"granted": row["granted"], "source": row["source"]}
     after = {"granted": change.granted, "source": change.source}
-    append(connection, caller, Entry(f"consent.{purpose}", "customer", one_id, before, after), now=now)
+    append(connection, caller, Entry(f"consent.{purpose}", "customer", one_ids[0], before, after), now=now)
     return Consent.model_validate({"purpose": purpose, **values})
 
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, select, update
+from sqlalchemy import Connection, and_, delete, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from api.audit.log import Entry, append
@@ -34,10 +34,18 @@ FINISHED = ("succeeded", "failed", "cancelled")
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who is to be forgotten: `identity_keys` as `dim_identity` has them, `mini_program_user:<app_id>:<openid>`."""
+    """Who is to be forgotten: `identity_keys` as `dim_identity` has them, `mini_program_user:<app_id>:<openid>`.
+
+    `former_ids` are those of customers that were merged into this one.
+    """
 
     one_id: str
     identity_keys: tuple[str, ...]
+    former_ids: tuple[str, ...] = ()
+
+    @property
+    def one_ids(self) -> tuple[str, ...]:
+        return (self.one_id, *self.former_ids)
 
 
 def forget(
@@ -62,6 +70,9 @@ def forget(
         "requested_at": now,
         "applied_at": None,
     }
+    if engine == "postgresql":
+        # Whoever takes an export up from now on waits for us, and then knows whom to leave out.
+        connection.execute(text("lock table job in share row exclusive mode"))
     dialect = sqlite if engine == "sqlite" else postgresql
     claim = dialect.insert(erasure_request).values(one_id=person.one_id, **request)
     claim = claim.on_conflict_do_nothing(index_elements=["one_id"]).returning(erasure_request.c.id)
@@ -91,9 +102,10 @@ def remove_files(files: Iterable[Path]) -> None:
 
 
 def _forget_in_store(connection: Connection, person: Person) -> None:
-    connection.execute(delete(customer_consent).where(customer_consent.c.one_id == person.one_id))
-    connection.execute(delete(idempotency).where(idempotency.c.target == f"customer:{person.one_id}"))
-    about = outbox.c.subject == person.one_id
+    connection.execute(delete(customer_consent).where(customer_consent.c.one_id.in_(person.one_ids)))
+    targets = [f"customer:{one_id}" for one_id in person.one_ids]
+    connection.execute(delete(idempotency).where(idempotency.c.target.in_(targets)))
+    about = outbox.c.subject.in_(person.one_ids)
     connection.execute(
         update(outbox).where(about, outbox.c.status == "waiting").values(status="dropped", reason="erased")
     )

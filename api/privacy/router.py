@@ -8,6 +8,7 @@ from fastapi.concurrency import run_in_threadpool
 from sqlalchemy import ColumnElement, Connection, select
 
 from api.access.actors import EVERY_CLINIC, Actor
+from api.access.erased import erased_customers
 from api.access.guard import CurrentActor, requires
 from api.access.permissions import Permission
 from api.caller import Caller
@@ -18,8 +19,8 @@ from api.edge.prefix_router import PrefixRouter
 from api.effects import Reply
 from api.errors import NotFoundError, Problem
 from api.privacy.consents import change_consent, consents_of
-from api.privacy.erasure import forget, remove_files
-from api.privacy.repository import find_person
+from api.privacy.erasure import UNKNOWN_CUSTOMER, forget, remove_files
+from api.privacy.repository import find_anybody, find_person
 from api.privacy.schemas import (
     Consent,
     ConsentChange,
@@ -48,7 +49,7 @@ def read_consents(one_id: OneId, actor: CurrentActor, reader: Reader, store: Sto
     """What the customer allowed; never asked is no consent / 客户授权."""
     with store.read() as connection:
         person = find_person(reader, connection, actor, one_id, Permission.CUSTOMER_VIEW)
-        return Consents(one_id=person.one_id, consents=consents_of(connection, person.one_id))
+        return Consents(one_id=person.one_id, consents=consents_of(connection, person.one_ids))
 
 
 @router.put("/{one_id}/consents/{purpose}", responses=answers(404, 412, 428))
@@ -65,10 +66,14 @@ def write_consent(
     response: Response,
 ) -> Consent:
     """Note that the customer gave or withdrew a consent / 维护客户授权."""
+    # Found before the store is held: writers wait for nobody's query.
+    with store.read() as connection:
+        person = find_person(reader, connection, actor, one_id, Permission.CUSTOMER_CONSENT_EDIT)
 
     def work(connection: Connection) -> Consent:
-        person = find_person(reader, connection, actor, one_id, Permission.CUSTOMER_CONSENT_EDIT)
-        return change_consent(connection, caller, person.one_id, purpose, body, if_match=if_match, now=now())
+        if person.one_id in erased_customers(connection):
+            raise NotFoundError(UNKNOWN_CUSTOMER)
+        return change_consent(connection, caller, person.one_ids, purpose, body, if_match=if_match, now=now())
 
     consent = store.write(work)
     response.headers["ETag"] = etag(consent.version)
@@ -94,7 +99,7 @@ async def erase_customer(
     doomed: list[FilePath] = []
 
     def work(connection: Connection) -> Reply:
-        person = find_person(reader, connection, actor, one_id, Permission.CUSTOMER_ERASE)
+        person = find_anybody(reader, connection, actor, one_id, Permission.CUSTOMER_ERASE)
         request, files = forget(
             connection,
             caller,

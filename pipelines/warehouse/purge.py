@@ -69,6 +69,22 @@ def new_warehouse(settings: PipelineSettings, tombstones: Collection[str]) -> It
 def find_erased(con: DuckDBPyConnection, requests: Sequence[ErasureRequest]) -> Found:
     """Name the erased identities and their texts in temporary tables: `erased_key` (key, pseudonym), `erased_text`."""
     by_one_id = {request.one_id: request.request_id for request in requests if request.one_id}
+    # Identity may have merged the customer since what is served was built: then all of whom they became are meant.
+    con.execute(
+        f"""
+        create or replace temp table erased_one_id as
+        with recursive meant (one_id, asked) as (
+            select unnest($one_ids::varchar[]), unnest($one_ids::varchar[])
+            union
+            select registry.merged_into, meant.asked
+            from {OLD}.identity.registry as registry
+            inner join meant on registry.one_id = meant.one_id
+            where registry.merged_into is not null
+        )
+        select one_id, min(asked) as asked from meant group by one_id
+        """,
+        {"one_ids": list(by_one_id)},
+    )
     con.execute(
         f"""
         create or replace temp table erased_identity as
@@ -76,9 +92,8 @@ def find_erased(con: DuckDBPyConnection, requests: Sequence[ErasureRequest]) -> 
         from (select key, one_id, person_digest(key) as digest from {OLD}.identity.assignment)
         where
             not contains(key, ':{PSEUDONYM_PREFIX}')
-            and (digest in (from erased_person) or one_id in (select unnest($one_ids::varchar[])))
-        """,
-        {"one_ids": list(by_one_id)},
+            and (digest in (from erased_person) or one_id in (select one_id from erased_one_id))
+        """
     )
     con.execute(
         f"""
@@ -87,11 +102,15 @@ def find_erased(con: DuckDBPyConnection, requests: Sequence[ErasureRequest]) -> 
         """
     )
     unknown = con.execute(
-        "select one_id, digest from erased_identity anti join erased_person using (digest) order by all"
+        """
+        select asked, digest
+        from erased_identity anti join erased_person using (digest) inner join erased_one_id using (one_id)
+        order by all
+        """
     ).fetchall()
     new: dict[str, list[str]] = {}
-    for one_id, digest in unknown:
-        new.setdefault(by_one_id[one_id], []).append(digest)
+    for asked, digest in unknown:
+        new.setdefault(by_one_id[asked], []).append(digest)
     con.execute("insert into erased_person select unnest($digests::varchar[])", {"digests": [d for _, d in unknown]})
     _collect_texts(con)
     texts = con.execute(
@@ -102,7 +121,8 @@ def find_erased(con: DuckDBPyConnection, requests: Sequence[ErasureRequest]) -> 
 
 def carry_over(con: DuckDBPyConnection, requests: Sequence[ErasureRequest], landed: Sequence[LandedBatch]) -> None:
     """Fill the new file with what landing cannot give back, and note the requests; needs `find_erased`."""
-    copy_state(con, f"{OLD}.identity", [request.one_id for request in requests if request.one_id])
+    one_ids = con.execute("select one_id from erased_one_id order by all").fetchall()
+    copy_state(con, f"{OLD}.identity", [one_id for (one_id,) in one_ids])
     there = {(*batch.identity, batch.manifest_sha256) for batch in landed if _is_whole(batch)}
     for *identity, sha256 in con.execute(
         f"select source, table_name, batch_id, manifest_sha256 from {OLD}.ingest.batch where status = 'loaded'"

@@ -10,11 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.erasure.digests import offer_digests
+from pipelines.erasure.orders import ErasureRequest
 from pipelines.erasure.redaction import identity_key
+from pipelines.identity.state import ensure_tables
 from pipelines.ingest.contracts import Contract, load_contracts
 from pipelines.settings import PipelineSettings
+from pipelines.warehouse.connection import connect_warehouse
 from pipelines.warehouse.landing import read_batch
 from pipelines.warehouse.prepare import prepare_batch
+from pipelines.warehouse.purge import find_erased, new_warehouse
 from pipelines.warehouse.redact import Redactor
 from segment_engine.runtime.secret import person_digest, tenant_secret
 from tests.ingest.factory import EVENTS, PHONES, SameProcessParser, csv_text, event, jsonl_text, land, phone
@@ -148,3 +152,26 @@ def test_files_that_a_killed_run_had_already_replaced_are_removed_by_the_next(
 
     assert keys == ["K2"]
     assert not (folder / "part-1.csv").exists()
+
+
+def test_a_customer_who_was_merged_since_is_erased_with_whom_they_became(empty_settings: PipelineSettings) -> None:
+    with connect_warehouse(empty_settings) as old:
+        ensure_tables(old, "identity")
+        for one_id, merged_into in (("X", "Y"), ("Y", "Z"), ("Z", None), ("other", None)):
+            old.execute(
+                "insert into identity.registry values ($id, 1, 'lead:leads:f', 1, date '2026-11-20', 's', $into,"
+                " date '2026-11-20')",
+                {"id": one_id, "into": merged_into},
+            )
+        for key, one_id in (("lead:leads:1", "Z"), ("lead:leads:2", "Z"), ("lead:leads:3", "other")):
+            old.execute("insert into identity.assignment values ($key, $id, 1, true, null, null, null)",
+                        {"key": key, "id": one_id})  # fmt: skip
+    digests = {number: person_digest(tenant_secret(empty_settings), f"lead:leads:{number}") for number in (1, 2)}
+
+    with new_warehouse(empty_settings, [digests[1]]) as con:
+        found = find_erased(con, [ErasureRequest("era_1", "X")])
+        ids = con.execute("select one_id from erased_one_id order by all").fetchall()
+
+    assert found.identities == 2
+    assert found.new_digests == {"era_1": [digests[2]]}
+    assert ids == [("X",), ("Y",), ("Z",)]

@@ -432,6 +432,27 @@ def test_nobody_makes_a_key_that_may_more_than_they(client: TestClient) -> None:
     assert make(weak, me, ["customer.view"]).status_code == 201
     assert make(narrow, actor_of(client, narrow), None).status_code == 403
     assert make(narrow, actor_of(client, narrow), ["access.view"]).status_code == 201
+    # Not even what the owner has not got either: they may be given it later.
+    junior = other(client, permissions=("dashboard.view",))
+    assert make(weak, actor_of(client, junior), ["customer.export"]).status_code == 403
+
+
+def test_a_key_made_for_a_colleague_does_not_grow_with_them(client: TestClient) -> None:
+    junior = actor_of(client, other(client, permissions=("customer.view",)))
+    body = {"actor_id": junior, "name": "x", "scopes": None}
+    theirs = client.post("/v1/access/keys", json=body, headers=once()).json()["key"]
+    me = client.get("/v1/me").json()["id"]
+    mine = {**body, "actor_id": me}
+    own = client.post("/v1/access/keys", json=mine, headers=once()).json()
+
+    store_of(client).write(
+        lambda connection: connection.execute(
+            update(role).where(role.c.id == junior.replace("actor-", "role-")).values(permissions=["*"])
+        )
+    )
+
+    assert client.get("/v1/me", headers=bearer(theirs)).json()["permissions"] == ["customer.view"]
+    assert own["scopes"] is None
 
 
 @pytest.mark.parametrize(
@@ -483,7 +504,7 @@ def test_me_says_what_the_key_in_use_allows(make_client: MakeClient) -> None:
     assert me["permissions"] == ["customer.view"]
     assert me["staff_id"] == "S1"
     assert me["customers"] == [
-        {"channel": "lead", "level": "own", "clinic_id": None},
+        {"channel": "lead", "level": "own", "clinic_id": "C1"},
         {"channel": "patient", "level": "clinic", "clinic_id": "C1"},
     ]
     assert client.get("/v1/access/permissions").status_code == 403

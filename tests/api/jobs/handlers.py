@@ -44,6 +44,15 @@ def wait(context: JobContext) -> Finished:
     return Finished({"done": done})
 
 
+def make(context: JobContext) -> Finished:
+    """Makes a file, during which the test may do what it likes: it waits until `params["until"]` is there."""
+    made = Path(context.job.params["file"])
+    made.touch()
+    while not Path(context.job.params["until"]).exists():
+        time.sleep(0.01)
+    return Finished({}, discard=made.unlink)
+
+
 def crash(context: JobContext) -> Finished:
     raise RuntimeError("a secret of 唐三")
 
@@ -52,7 +61,7 @@ def refuse(context: JobContext) -> Finished:
     raise InvalidError(Problem("nonsense", "/x", "不行", "No."))
 
 
-KINDS: JobKinds = {"note": note, "wait": wait, "crash": crash, "refuse": refuse}
+KINDS: JobKinds = {"note": note, "wait": wait, "make": make, "crash": crash, "refuse": refuse}
 
 
 def put(database: Database, kind: str, *, max_attempts: int = 3, **params: Any) -> Job:

@@ -1,5 +1,6 @@
 """Workers on one queue: every job once, whatever happens to them."""
 
+import contextlib
 import time
 from collections import Counter
 from datetime import timedelta
@@ -13,7 +14,8 @@ from api.clock import now
 from api.jobs.model import Job
 from api.jobs.queue import ClaimLostError, ask_to_cancel, cancel_queued, claim, recover, succeed
 from api.jobs.rules import Status
-from api.storage.database import Database
+from api.jobs.worker import END_ATTEMPTS
+from api.storage.database import Database, StoreBusyError
 from api.storage.tables.access import actor
 from api.storage.tables.jobs import job
 from api.storage.tables.outbox import outbox
@@ -90,6 +92,55 @@ def test_a_worker_that_comes_back_after_its_lease_changes_nothing(
     assert reload(queue, put_job.id) == ended
     assert (ended.status, ended.attempts) == (Status.SUCCEEDED, 2)
     assert len(told(queue)) == 1
+
+
+def test_what_an_attempt_made_that_counts_for_nothing_is_thrown_away(
+    queue: Database, make_worker: MakeWorker, tmp_path: Path
+) -> None:
+    made = tmp_path / "made"
+    lost = put(queue, "make", file=str(made), until=str(tmp_path / "go"))
+    stalled = in_thread(make_worker("stalled").step)
+    until(made.exists)
+
+    expire(queue, lost.id)
+    queue.write(lambda connection: recover(connection, now()))
+    (tmp_path / "go").touch()
+    stalled.join()
+
+    assert not made.exists()
+
+
+@pytest.mark.parametrize("refusals", [2, 3])
+def test_the_end_of_a_job_is_written_again_when_the_store_is_busy(
+    queue: Database, make_worker: MakeWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusals: int
+) -> None:
+    made, go = tmp_path / "made", tmp_path / "go"
+    asked = put(queue, "make", file=str(made), until=str(go))
+    worker = make_worker("one")
+    write, left = queue.write, refusals
+
+    def busy(work: Any) -> Any:
+        nonlocal left
+        if go.exists() and left:
+            left -= 1
+            raise StoreBusyError
+        return write(work)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(queue, "write", busy)
+        stepping = in_thread(lambda: _step(worker))
+        until(made.exists)
+        go.touch()
+        stepping.join()
+
+    ended = refusals < END_ATTEMPTS
+    assert reload(queue, asked.id).status is (Status.SUCCEEDED if ended else Status.RUNNING)
+    assert made.exists() is ended
+
+
+def _step(worker: Any) -> None:
+    with contextlib.suppress(StoreBusyError):
+        worker.step()
 
 
 def test_a_claim_of_an_earlier_attempt_is_void_even_for_the_same_worker(queue: Database) -> None:

@@ -1,14 +1,23 @@
 """Consents: given, withdrawn, never assumed."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 from fastapi.testclient import TestClient
+from sqlalchemy import Connection, select
 
 from api.access.actors import Level, ScopeChannel
 from api.access.permissions import Permission
+from api.caller import system_caller
+from api.privacy.consents import change_consent, consents_of
+from api.privacy.erasure import Person, forget
+from api.privacy.schemas import Consent, ConsentChange, Purpose
+from api.storage.database import Database
+from api.storage.tables.customers import customer_consent
 from tests.api.conftest import MakeClient
 
+NOW = datetime(2026, 11, 20, 8, tzinfo=UTC)
 GIVEN = {"granted": True, "source": "paper"}
 
 
@@ -80,3 +89,47 @@ def test_an_unknown_customer_and_one_out_of_reach_are_the_same_404(make_client: 
 
     assert foreign.status_code == unknown.status_code == 404
     assert foreign.json()["problems"] == unknown.json()["problems"]
+
+
+def test_of_customers_who_were_merged_the_latest_word_counts_and_a_tie_is_a_refusal(database: Database) -> None:
+    def said(one_ids: str, *, granted: bool, minute: int, version: str = '"1"') -> Consent:
+        change = ConsentChange(granted=granted, source="phone")
+        at, ids = datetime(2026, 11, 20, 8, minute, tzinfo=UTC), one_ids.split("+")
+
+        def work(connection: Connection) -> Consent:
+            caller = system_caller("test")
+            return change_consent(connection, caller, ids, Purpose.MARKETING, change, if_match=version, now=at)
+
+        return database.write(work)
+
+    def heard(*one_ids: str) -> tuple[bool | None, int]:
+        with database.read() as connection:
+            marketing = consents_of(connection, one_ids)[0]
+        return marketing.granted, marketing.version
+
+    said("old", granted=False, minute=2)
+    said("new", granted=True, minute=1)
+    assert heard("new", "old") == (False, 2)
+    assert heard("new") == (True, 2)
+
+    said("new+old", granted=True, minute=3, version='"2"')
+    assert heard("new", "old") == (True, 3)
+
+    said("tie", granted=False, minute=3)
+    assert heard("new", "old", "tie") == (False, 2)
+
+
+def test_to_forget_a_customer_is_to_forget_who_was_merged_into_them(database: Database) -> None:
+    def work(connection: Connection) -> None:
+        for one_id in ("old", "new", "other"):
+            change_consent(
+                connection, system_caller("test"), [one_id], Purpose.MARKETING,
+                ConsentChange(granted=True, source="phone"), if_match='"1"', now=NOW,
+            )  # fmt: skip
+        person = Person("new", ("lead:leads:1",), ("old",))
+        forget(connection, system_caller("test"), person, reason="x", secret=b"s" * 32, engine=database.kind, now=NOW)
+
+    database.write(work)
+
+    with database.read() as connection:
+        assert connection.execute(select(customer_consent.c.one_id)).scalars().all() == ["other"]

@@ -7,6 +7,7 @@ import duckdb
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
+from api.access.actors import Level, ScopeChannel
 from api.access.permissions import Permission
 from api.audit.verify import verify
 from api.storage.tables.audit import audit_log
@@ -159,3 +160,20 @@ def test_a_clinic_sees_its_own_requests_only(make_client: MakeClient) -> None:
     assert client.get("/v1/erasures", headers=of_a_clinic).json()["erasures"] == []
     assert client.get(f"/v1/erasures/{request_id}", headers=of_a_clinic).status_code == 404
     assert client.get(f"/v1/erasures/{request_id}").status_code == 200
+
+
+def test_somebody_whose_records_the_sources_have_deleted_is_erased_by_headquarters(
+    own_copy: PipelineSettings, make_client: MakeClient
+) -> None:
+    with duckdb.connect(str(own_copy.folders.published / read_pointer(own_copy.folders).file)) as con:
+        ((one_id,),) = con.execute("select min(one_id) from marts.dim_customer").fetchall()
+        con.execute("delete from marts.dim_customer where one_id = $id", {"id": one_id})
+        con.execute("update marts.dim_identity set is_present = false where one_id = $id", {"id": one_id})
+    client = make_client(settings={"job_workers": 0})
+    of_a_clinic = make_client(settings={"job_workers": 0}, clinic_id="A", data_scope={ScopeChannel.PATIENT: Level.ALL})
+
+    assert client.get(f"/v1/customers/{one_id}").status_code == 404
+    assert erase(of_a_clinic, one_id).status_code == 404
+    assert erase(client, "nobody").status_code == 404
+    assert erase(client, one_id, key="e2").status_code == 202
+    assert erase(client, one_id, key="e3").status_code == 404
