@@ -185,7 +185,7 @@ def _patient_token(openid: str) -> str:
 def _store(settings: ApiSettings | None = None, *, opened: bool = True) -> Iterator[tuple[ApiSettings, Database]]:
     """The operational store, ready to be used unless not `opened`; what is wrong with it is told in a sentence."""
     from api.clock import now  # noqa: PLC0415
-    from api.storage.database import Database, StoreBusyError, StoreUnusableError  # noqa: PLC0415
+    from api.storage.database import Database, StoreBusyError, StoreGoneError, StoreUnusableError  # noqa: PLC0415
     from api.store import open_store  # noqa: PLC0415
 
     settings = settings or _settings()
@@ -203,6 +203,8 @@ def _store(settings: ApiSettings | None = None, *, opened: bool = True) -> Itera
         _fail(str(error))
     except StoreBusyError:
         _fail("the store is busy, nothing was changed; try again / 业务库繁忙,未做更改,请重试")
+    except StoreGoneError as error:
+        _fail(f"the store cannot be reached or written / 业务库无法访问: {error}")
 
 
 def _settings() -> ApiSettings:

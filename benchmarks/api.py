@@ -30,8 +30,9 @@ from rich.table import Table
 from sqlalchemy import text
 
 from api.settings import ApiSettings
-from api.storage.database import PRAGMAS, Database
+from api.storage.database import Database
 from api.storage.schema import upgrade
+from api.storage.sqlite import PRAGMAS
 from tests.api.conftest import make_actor
 from tests.postgres import find_binaries, running_server
 

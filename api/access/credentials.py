@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from fastapi.concurrency import run_in_threadpool
+
 from api.access.actors import Actor
 from api.access.keys import key_owner
 from api.access.last_used import LastUsed
@@ -23,23 +25,19 @@ class Credentials:
     links: PatientLinks
     issuer: Issuer | None
 
-    def actor(self, text: str, *, now: datetime) -> Actor | None:
+    async def actor(self, text: str, *, now: datetime) -> Actor | None:
         """Who holds the credential; None for one that is unknown, wrong, expired or revoked.
 
         Raises NotReadyError when the issuer does not answer, StoreBusyError when the store does not.
         """
         if text.startswith(KEY_PREFIX):
-            return self._of_key(text, now)
+            return await self._of_key(text, now)
         if text.startswith(SESSION_PREFIX):
-            return self._of_session(text, now)
-        return self._of_token(text) if self.issuer is not None else None
+            return await run_in_threadpool(self._of_session, text, now)
+        return None if self.issuer is None else await run_in_threadpool(self._of_token, text)
 
-    def waits_for_nobody(self, text: str) -> bool:
-        """Whether `actor` only reads a local file, which is quicker than giving it to another thread."""
-        return self.database.kind == "sqlite" and text.startswith(KEY_PREFIX)
-
-    def _of_key(self, text: str, now: datetime) -> Actor | None:
-        actor = key_owner(self.database, text, now=now)
+    async def _of_key(self, text: str, now: datetime) -> Actor | None:
+        actor = await key_owner(self.database, text, now=now)
         if actor is not None:
             self.last_used.note("key", actor.credential, now)
         return actor

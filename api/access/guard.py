@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.security.utils import get_authorization_scheme_param
 
 from api.access.actors import EVERY_CLINIC, Actor
@@ -133,6 +132,4 @@ async def _actor(request: Request) -> Actor | None:
     scheme, text = get_authorization_scheme_param(request.headers.get("Authorization"))
     if scheme.lower() != "bearer" or not text:
         return None
-    if credentials.waits_for_nobody(text):
-        return credentials.actor(text, now=now())
-    return await run_in_threadpool(credentials.actor, text, now=now())
+    return await credentials.actor(text, now=now())

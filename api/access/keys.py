@@ -67,13 +67,13 @@ _WITH_KEY = Prepared(
 )
 
 
-def key_owner(database: Database, text: str, *, now: datetime) -> Actor | None:
+async def key_owner(database: Database, text: str, *, now: datetime) -> Actor | None:
     """Who the key belongs to; None for a key that is unknown, wrong, expired or revoked, or an owner who left."""
     match = _KEY.fullmatch(text)
     if match is None:
         return None
     key_id, secret = match.groups()
-    rows = database.look_up(_WITH_KEY, {"key_id": key_id})
+    rows = await database.look_up(_WITH_KEY, {"key_id": key_id})
     key = _kept(key_id, tuple(rows)) if rows else None
     if key is None or not hmac.compare_digest(key.secret_hash, secret_hash(secret)):
         return None

@@ -9,7 +9,7 @@ from datetime import datetime
 import structlog
 from sqlalchemy import Connection, bindparam, or_, update
 
-from api.storage.database import Database, StoreBusyError
+from api.storage.database import Database, StoreError
 from api.storage.tables.access import api_key, patient_session
 
 FLUSH_SECONDS = 30.0
@@ -35,7 +35,7 @@ class LastUsed:
             self._used[kind, credential] = at
 
     def flush(self) -> None:
-        """Write down what was remembered; a moment already stored never goes back. Raises StoreBusyError."""
+        """Write down what was remembered; a moment already stored never goes back. Raises StoreError."""
         with self._guard:
             used, self._used = self._used, {}
         if not used:
@@ -67,8 +67,8 @@ class LastUsed:
     def _flush_or_log(self) -> None:
         try:
             self.flush()
-        except StoreBusyError:
-            log.warning("last use not written yet: the store is busy")
+        except StoreError:
+            log.warning("last use not written yet: the store is busy or gone")
         except Exception:  # a bookkeeping thread must outlive whatever the store answers
             log.exception("last use not written")
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -11,9 +12,11 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from api.errors import PROBLEM_MEDIA_TYPE, ApiError, NotReadyError, Problem, pointer
-from api.storage.database import StoreBusyError
+from api.storage.database import StoreBusyError, StoreGoneError
 from api.wording import chinese
 from segment_engine.runtime.published import DamagedPointerError, NothingPublishedError
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("cdp.api")
 
 # One body can hold thousands of wrong members; nobody reads on after a hundred.
 MAX_PROBLEMS = 100
@@ -37,6 +40,12 @@ STORE_BUSY = Problem(
     "系统繁忙,未做任何更改,请稍后重试",
     "The store is busy; nothing was changed, try again.",
 )
+STORE_GONE = Problem(
+    "store_unavailable",
+    "",
+    "业务库暂时不可用,请稍后使用同一 Idempotency-Key 重试",
+    "The store cannot be reached or written; try again later, with the same Idempotency-Key.",
+)
 
 
 def install_error_handlers(app: FastAPI) -> None:
@@ -57,6 +66,11 @@ def install_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(StoreBusyError)
     async def _store_busy(request: Request, error: StoreBusyError) -> JSONResponse:
         return error_answer(request.scope, NotReadyError(STORE_BUSY, headers={"Retry-After": "1"}))
+
+    @app.exception_handler(StoreGoneError)
+    async def _store_gone(request: Request, error: StoreGoneError) -> JSONResponse:
+        log.error("the operational store is gone", reason=str(error))
+        return error_answer(request.scope, NotReadyError(STORE_GONE, headers={"Retry-After": "5"}))
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -15,7 +15,7 @@ from api.jobs.queue import ask_to_cancel, cancel_queued
 from api.jobs.repository import own_job
 from api.jobs.rules import JOB_FINISHED, JOB_UNKNOWN, Status
 from api.jobs.schemas import job_answer
-from api.storage.database import Database, StoreBusyError
+from api.storage.database import Database, StoreError
 
 POLL_SECONDS = 0.5
 # Then the client comes back by itself, and shows its key again.
@@ -77,5 +77,5 @@ def _again(database: Database, owner: Actor, job: Job) -> Job:
     try:
         with database.read() as connection:
             return own_job(connection, owner, job.id) or job
-    except StoreBusyError:
+    except StoreError:
         return job

@@ -5,7 +5,7 @@ from datetime import date, datetime
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import select
 
 from api.access.guard import public
 from api.clock import now
@@ -14,7 +14,7 @@ from api.errors import NotReadyError, Problem
 from api.jobs.repository import backlog
 from api.operations.metrics import Metrics
 from api.outbox.messages import counts
-from api.storage.database import Database, StoreBusyError
+from api.storage.database import Database, StoreError
 from segment_engine.runtime.published import NothingPublishedError, read_pointer
 
 router = APIRouter(tags=["operations"])
@@ -57,12 +57,14 @@ def healthz() -> Health:
     return Health()
 
 
-@router.get("/readyz", responses={503: {"model": NotReady, "description": "Nothing is published, or stopping"}})
+@router.get("/readyz", responses={503: {"model": NotReady, "description": "No store, nothing published, or stopping"}})
 @public
-def readyz(request: Request, reader: Reader) -> Readiness:
-    """Whether customers can be served: opens the current version and says how old it is."""
+def readyz(request: Request, reader: Reader, store: Store) -> Readiness:
+    """Whether customers can be served: asks the store, opens the current version and says how old it is."""
     if request.app.state.shutting_down:
         raise NotReadyError(SHUTTING_DOWN)
+    with store.read() as connection:
+        connection.execute(select(1))
     with reader.cursor() as (cursor, pointer):
         cursor.execute("select 1").fetchall()
     return Readiness(
@@ -95,7 +97,7 @@ def _measure_queues(ours: Metrics, store: Database) -> None:
     try:
         with store.read() as connection:
             (jobs, oldest), messages = backlog(connection), counts(connection)
-    except (StoreBusyError, DBAPIError):
+    except StoreError:
         # A store that does not answer is no reason to tell nothing else.
         for gauge in (ours.jobs, ours.outbox):
             gauge.clear()

@@ -1,9 +1,10 @@
-"""Group commit for SQLite: what the event loop has to write is written together, with one flush of the disk.
+"""Group commit: what the event loop has to write is written together, with one flush of the disk.
 
-The statements of everybody who waits run on the event loop itself, one after the other, each writer's in a savepoint of
-its own: they take microseconds, and two threads that share one interpreter would spend more on taking turns. What may
-take long, waiting for the lock and flushing the disk, is done in a thread, while the loop goes on. Nobody is told of
-success before the commit, so it is as if each had been alone.
+The statements of everybody who waits run one after the other, each writer's in a savepoint of its own. On SQLite the
+event loop runs them itself: they take microseconds, and two threads that share one interpreter would spend more on
+taking turns; only what may take long, waiting for the lock and flushing the disk, is done in a thread. On PostgreSQL,
+where each statement waits for the network, a thread does it all. Nobody is told of success before the commit, so it is
+as if each had been alone.
 """
 
 import asyncio
@@ -12,12 +13,15 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
+BUSY_SECONDS = 5  # for which who writes waits for others who do
 # More would make the last of a group wait for too many others.
 GROUP = 32
+REPEATS = 3
 T = TypeVar("T")
 Work = Callable[[Connection], Any]
 
@@ -27,10 +31,23 @@ class WaitedTooLongError(Exception):
 
 
 class Transactions(Protocol):
-    """The one write transaction there can be."""
+    """The one write transaction there can be, in which writers come one after the other."""
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether its statements wait for a network."""
 
     def begin(self, *, wait: bool) -> Connection | None:
-        """Open it; None where `wait` is not allowed and somebody else is writing."""
+        """Open it for the first writer; None where `wait` is not allowed and somebody else is writing."""
+
+    def keep_one(self) -> None:
+        """What the last writer did stays if this commits; the next one may begin."""
+
+    def undo_one(self) -> None:
+        """What the last writer did is undone; the next one may begin."""
+
+    def may_be_repeated(self, error: BaseException) -> bool:
+        """Whether the engine undid a writer for reasons of its own."""
 
     def commit(self) -> None:
         """Commit it, or raise with everything undone."""
@@ -47,6 +64,7 @@ class _Ticket:
     told: asyncio.Future[Any]
     result: Any = None
     error: BaseException | None = None
+    repeats: int = 0
 
     def tell(self) -> None:
         if self.told.done():  # who asked is gone
@@ -103,17 +121,47 @@ class CommitGroup:
 
     async def _serve(self) -> None:
         while self._waiting:
-            try:
-                connection = self._transactions.begin(wait=False) or await self._begun()
-            except Exception as error:  # told to all of them: none was begun
-                _tell_all(self._take(), error)
-                continue
-            group = self._take()
-            try:
-                await self._write(connection, group)
-            except BaseException as error:  # whatever it is, nobody waits for ever
-                _tell_all(group, error)
-                raise
+            if self._transactions.is_remote:
+                await self._serve_in_thread()
+            else:
+                await self._serve_here()
+
+    async def _serve_in_thread(self) -> None:
+        group = self._take()
+        try:
+            await self._in_thread(partial(_write_all, self._transactions, group))
+        except Exception as error:
+            _tell_all(group, error)
+            return
+        except BaseException as error:  # whatever it is, nobody waits for ever
+            _tell_all(group, error)
+            raise
+        undone = [ticket for ticket in group if self._comes_again(ticket)]
+        self._waiting.extendleft(reversed(undone))
+        for ticket in group:
+            if ticket not in undone:
+                ticket.tell()
+
+    def _comes_again(self, ticket: _Ticket) -> bool:
+        """In the next group, since the engine may have undone them for locks that this one held."""
+        if ticket.error is None or ticket.repeats == REPEATS or not self._transactions.may_be_repeated(ticket.error):
+            return False
+        ticket.repeats += 1
+        ticket.error = None
+        return True
+
+    async def _serve_here(self) -> None:
+        try:
+            connection = self._transactions.begin(wait=False) or await self._begun()
+        except Exception as error:  # told to all of them: none was begun
+            _tell_all(self._take(), error)
+            return
+        group = self._take()
+        try:
+            await self._write(connection, group)
+        except BaseException as error:
+            _tell_all(group, error)
+            raise
 
     async def _begun(self) -> Connection:
         """Begin in the thread; if we are cancelled meanwhile, whoever comes second undoes it."""
@@ -149,7 +197,7 @@ class CommitGroup:
     async def _write(self, connection: Connection, group: list[_Ticket]) -> None:
         try:
             for ticket in group:
-                _write_one(connection, ticket)
+                _write_one(self._transactions, connection, ticket)
         except BaseException as error:  # not one writer's: the engine gave the whole transaction up
             _tell_all(group, error)
             self._transactions.rollback()
@@ -166,18 +214,29 @@ class CommitGroup:
             ticket.tell()
 
 
-def _write_one(connection: Connection, ticket: _Ticket) -> None:
-    driver = connection.connection.cursor()  # SQLAlchemy's own savepoints cost as much as the work
-    driver.execute("savepoint one_writer")
+def _write_one(transactions: Transactions, connection: Connection, ticket: _Ticket) -> None:
     try:
         ticket.result = ticket.work(connection)
+        transactions.keep_one()
     except BaseException as error:
         try:
-            driver.execute("rollback to one_writer")
+            transactions.undo_one()
         except Exception:
             raise error from None  # for this reason nothing is left to go back to
         ticket.error = error
-    driver.execute("release one_writer")
+
+
+def _write_all(transactions: Transactions, group: list[_Ticket]) -> None:
+    """Begin, write and commit; raises what undid them all."""
+    connection = transactions.begin(wait=True)
+    assert connection is not None, "waiting ends with a connection or an error"
+    try:
+        for ticket in group:
+            _write_one(transactions, connection, ticket)
+    except BaseException:
+        transactions.rollback()
+        raise
+    transactions.commit()
 
 
 def _tell_all(group: list[_Ticket], error: BaseException) -> None:

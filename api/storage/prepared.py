@@ -3,11 +3,13 @@
 SQLAlchemy's own way costs more time than the database takes for them. What runs seldom has no business here.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
+from psycopg import AsyncConnection
 from sqlalchemy import Connection, Dialect, PoolProxiedConnection, Select
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.exc import DBAPIError
@@ -35,16 +37,16 @@ class Prepared:
     def run_on(self, driver: PoolProxiedConnection, dialect: Dialect, values: Mapping[str, Any]) -> Rows:
         """`run` on a connection of the driver; errors are SQLAlchemy's all the same."""
         compiled = self._compiled.get(dialect.name) or self._compile(dialect)
-        cursor = driver.cursor()
-        try:
+        with errors_as_everywhere(compiled.text, dialect), closing(driver.cursor()) as cursor:
             cursor.execute(compiled.text, compiled.parameters(values))
             return cursor.fetchall() if compiled.gives_rows else []
-        except dialect.loaded_dbapi.Error as error:
-            raise DBAPIError.instance(
-                compiled.text, None, error, dialect.loaded_dbapi.Error, dialect=dialect
-            ) from error
-        finally:
-            cursor.close()
+
+    async def ask(self, driver: AsyncConnection[Any], dialect: Dialect, values: Mapping[str, Any]) -> Rows:
+        """The rows of a query on a connection of psycopg's, while the event loop goes on."""
+        compiled = self._compiled.get(dialect.name) or self._compile(dialect)
+        with errors_as_everywhere(compiled.text, dialect):
+            cursor = await driver.execute(compiled.text, compiled.parameters(values))
+            return await cursor.fetchall()
 
     def decoded(self, row: Sequence[Any]) -> Any:
         """A row of a query as its columns' types mean it, by their names."""
@@ -58,6 +60,15 @@ class Prepared:
     def _compile(self, dialect: Dialect) -> "_Compiled":
         compiled = self._compiled[dialect.name] = _Compiled(self._statement, dialect)
         return compiled
+
+
+@contextmanager
+def errors_as_everywhere(statement: str, dialect: Dialect) -> Iterator[None]:
+    """Raise what the driver raises as SQLAlchemy would."""
+    try:
+        yield
+    except dialect.loaded_dbapi.Error as error:
+        raise DBAPIError.instance(statement, None, error, dialect.loaded_dbapi.Error, dialect=dialect) from error
 
 
 class _Compiled:

@@ -1,5 +1,6 @@
 """Two API processes on one queue, one of which is killed."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -60,7 +61,7 @@ def test_the_job_of_a_killed_process_is_done_by_the_other(
     database: Database, store: StoreSettings, tmp_path: Path
 ) -> None:
     key = make_actor(database)
-    owner = key_owner(database, key, now=now())
+    owner = asyncio.run(key_owner(database, key, now=now()))
     assert owner is not None
     params = {"file": str(tmp_path / "ran"), "until": str(tmp_path / "go"), "name": "x"}
 

@@ -1,7 +1,9 @@
 """Statements handed to the driver as they are: the same meaning as SQLAlchemy's own way, on both stores."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, bindparam, insert, select, update
@@ -34,6 +36,10 @@ FOUND = Prepared(
 RENAMED = Prepared(update(actor).where(actor.c.id == "a1").values(name=bindparam("new_name")))
 
 
+def found_in(database: Database, values: dict[str, str]) -> list[Any]:
+    return list(asyncio.run(database.look_up(FOUND, values)))
+
+
 def test_values_are_stored_and_read_as_their_columns_types_mean_them(database: Database) -> None:
     def work(connection: Connection) -> None:
         MADE.run(connection, PERSON)
@@ -43,12 +49,12 @@ def test_values_are_stored_and_read_as_their_columns_types_mean_them(database: D
 
     database.write(work)
 
-    (row,) = database.look_up(FOUND, {"key_id": "k1"})
+    (row,) = found_in(database, {"key_id": "k1"})
     found = FOUND.decoded(row)
     assert (found.name, found.is_active, found.scopes, found.revoked_at) == ("安", True, ["b", "甲"], None)
     assert found.expires_at == NOON
     assert found.expires_at.tzinfo is UTC
-    assert list(database.look_up(FOUND, {"key_id": "k2"})) == []
+    assert (found_in(database, {"key_id": "k2"})) == []
     with database.read() as connection:  # SQLAlchemy reads what the driver wrote
         assert connection.execute(select(api_key.c.expires_at, api_key.c.scopes)).one() == (NOON, ["b", "甲"])
 
@@ -69,6 +75,6 @@ def test_what_was_written_a_moment_ago_is_found(database: Database) -> None:
     database.write(lambda connection: MADE.run(connection, PERSON))
     for round_ in range(3):
         key = {**KEY, "id": f"k{round_}", "scopes": None, "expires_at": None}
-        assert list(database.look_up(FOUND, {"key_id": key["id"]})) == []
+        assert (found_in(database, {"key_id": key["id"]})) == []
         database.write(partial(NARROWED.run, values=key))
-        assert len(database.look_up(FOUND, {"key_id": key["id"]})) == 1
+        assert len(found_in(database, {"key_id": key["id"]})) == 1

@@ -1,0 +1,162 @@
+"""Connections to SQLite: the pool, and two that are kept, so that what they have read stays in their memory."""
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, PoolProxiedConnection, RootTransaction, create_engine, event
+from sqlalchemy.exc import DBAPIError
+
+from api.storage.group import BUSY_SECONDS
+from api.storage.lock import FileLock
+from api.storage.prepared import Prepared, Rows
+
+# Set on every connection and asserted at start-up; what SQLite shows is a number.
+PRAGMAS = {
+    "journal_mode": "wal",
+    "synchronous": 2,  # FULL: an acknowledged write survives a power cut
+    "foreign_keys": 1,
+    "busy_timeout": BUSY_SECONDS * 1000,
+    "trusted_schema": 0,
+    "secure_delete": 1,  # deleted personal data leaves the file
+}
+
+
+def engine_of(url: URL) -> Engine:
+    """As many connections as are asked for, each set up by PRAGMAS."""
+    # As many connections as the server has threads: one is never waited for.
+    engine = create_engine(
+        url, pool_size=8, max_overflow=56, pool_use_lifo=True, connect_args={"timeout": BUSY_SECONDS}
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        # SQLAlchemy says BEGIN itself, below; the driver would begin late and upgrade a read, which cannot wait.
+        connection.isolation_level = None
+        for name, value in PRAGMAS.items():
+            connection.execute(f"pragma {name} = {value}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("cdp_write", False)
+        connection.exec_driver_sql("begin immediate" if writes else "begin")
+
+    return engine
+
+
+class Reader:
+    """Small queries on one connection, one at a time, each for itself. Thread-safe."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._guard = threading.Lock()
+        self._connection: PoolProxiedConnection | None = None
+
+    async def look_up(self, statement: Prepared, values: Mapping[str, Any]) -> Rows:
+        """The rows of one query."""
+        with self._guard:
+            if self._connection is None:
+                self._connection = self._engine.raw_connection()
+            return statement.run_on(self._connection, self._engine.dialect, values)
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
+class Writer:
+    """Write transactions on one connection; used by one group (`api.storage.group`), one transaction at a time."""
+
+    is_remote = False
+
+    def __init__(self, engine: Engine, lock: FileLock) -> None:
+        self._engine = engine
+        self._lock = lock
+        self._connection: Connection | None = None
+        self._transaction: RootTransaction | None = None
+
+    def begin(self, *, wait: bool) -> Connection | None:
+        """Open a transaction; None where `wait` is not allowed and another thread, process or program is writing."""
+        if not self._lock.acquire(wait=wait):
+            return None
+        try:
+            if self._connection is None:
+                self._connection = self._engine.connect()
+            self._be_patient(BUSY_SECONDS * 1000 if wait else 0)
+            self._transaction = self._connection.begin()
+            self._run("savepoint one_writer")  # SQLAlchemy's own savepoints cost as much as the work
+        except BaseException as error:
+            self._drop()
+            self._lock.release()
+            if not wait and isinstance(error, DBAPIError) and is_busy(error):
+                return None
+            raise
+        return self._connection
+
+    def keep_one(self) -> None:
+        """The next writer's savepoint in place of the last one's."""
+        self._run("release one_writer")
+        self._run("savepoint one_writer")
+
+    def undo_one(self) -> None:
+        """Back to where the last writer began."""
+        self._run("rollback to one_writer")
+
+    def may_be_repeated(self, _: BaseException) -> bool:
+        """Never: who writes is alone."""
+        return False
+
+    def commit(self) -> None:
+        """Commit, or raise with everything undone."""
+        self._end(commit=True)
+
+    def rollback(self) -> None:
+        """Undo everything."""
+        self._end(commit=False)
+
+    def close(self) -> None:
+        self._drop()
+
+    def _end(self, *, commit: bool) -> None:
+        transaction, self._transaction = self._transaction, None
+        assert transaction is not None, "only what was begun ends"
+        try:
+            if commit:
+                transaction.commit()
+            else:
+                transaction.rollback()
+        except BaseException:
+            self._drop()
+            raise
+        finally:
+            self._lock.release()
+
+    def _be_patient(self, milliseconds: int) -> None:
+        """How long SQLite itself waits for programs that do not queue with us."""
+        self._run(f"pragma busy_timeout = {milliseconds:d}")
+
+    def _run(self, statement: str) -> None:
+        assert self._connection is not None, "called with a connection"
+        self._connection.connection.cursor().execute(statement)
+
+    def _drop(self) -> None:
+        """Give the connection up, with whatever it had begun; the next transaction opens another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.invalidate()
+            connection.close()
+
+
+def is_busy(error: DBAPIError) -> bool:
+    """Whether another program had the database."""
+    return _name(error).startswith("SQLITE_BUSY")
+
+
+def is_gone(error: DBAPIError) -> bool:
+    """Whether the file cannot be read or written: the disk is full, damaged or not there."""
+    return _name(error).startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY"))
+
+
+def _name(error: DBAPIError) -> str:
+    return str(getattr(error.orig, "sqlite_errorname", ""))

@@ -1,0 +1,154 @@
+"""Writers who are written together on PostgreSQL, and connections that are lost."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import Connection, Integer, bindparam, column, select, table, text
+from sqlalchemy.exc import DBAPIError
+
+from api.main import create_app
+from api.settings import ApiSettings
+from api.storage.database import Database, StoreGoneError
+from api.storage.postgres import QUEUE
+from api.storage.prepared import Prepared
+from tests.api.conftest import bearer, make_actor
+from tests.api.storage.things import adding, all_at_once, things, with_things
+from tests.stores import PostgresStores
+
+ONE = Prepared(select(column("id", Integer)).select_from(table("thing")).where(column("id") == bindparam("number")))
+
+
+@pytest.fixture
+def postgres_database(postgres_stores: PostgresStores, tmp_path: Path) -> Iterator[Database]:
+    with postgres_stores.new(tmp_path) as settings:
+        yield from with_things(ApiSettings(data_dir=tmp_path, **settings))
+
+
+def transaction_of(connection: Connection) -> int:
+    return int(connection.execute(text("select txid_current()")).scalar_one())
+
+
+def test_those_who_come_together_share_a_transaction_of_postgresql(postgres_database: Database) -> None:
+    outcomes = all_at_once(postgres_database, *[transaction_of] * 8)
+
+    assert len(set(outcomes)) == 1
+
+
+def test_who_was_undone_for_the_sake_of_others_comes_again_in_another_transaction(postgres_database: Database) -> None:
+    seen: list[int] = []
+
+    def deadlocked_at_first(connection: Connection) -> str:
+        seen.append(transaction_of(connection))
+        if len(seen) < 3:
+            connection.execute(text("do $$ begin raise exception 'again' using errcode = '40P01'; end $$"))
+        return "done"
+
+    outcomes = all_at_once(postgres_database, adding(1), deadlocked_at_first, adding(2))
+
+    assert outcomes == [1, "done", 2]
+    assert len(set(seen)) == 3
+    assert things(postgres_database) == [1, 2]
+
+
+def test_who_is_undone_again_and_again_is_told(postgres_database: Database) -> None:
+    def always(connection: Connection) -> None:
+        connection.execute(text("do $$ begin raise exception 'again' using errcode = '40001'; end $$"))
+
+    outcomes = all_at_once(postgres_database, always, adding(1))
+
+    assert "again" in str(outcomes[0])
+    assert outcomes[1] == 1
+
+
+def test_an_error_that_a_work_kept_to_itself_does_no_harm_to_its_neighbours(postgres_database: Database) -> None:
+    def silent(connection: Connection) -> None:
+        with suppress(DBAPIError):
+            connection.exec_driver_sql("select 1 / 0")
+
+    outcomes = all_at_once(postgres_database, adding(1), silent, adding(2))
+
+    assert (outcomes[0], outcomes[2]) == (1, 2)
+    assert isinstance(outcomes[1], DBAPIError)
+    assert things(postgres_database) == [1, 2]
+
+
+def test_the_loop_goes_on_while_another_process_writes(postgres_database: Database) -> None:
+    async def behind(other: Connection) -> int:
+        ticks = 0
+        writing = asyncio.create_task(postgres_database.write_async(adding(1)))
+        while ticks < 20:
+            await asyncio.sleep(0.001)
+            ticks += 1
+        assert not writing.done()
+        other.rollback()
+        return await writing
+
+    with postgres_database.engine.connect() as other:
+        other.exec_driver_sql(f"select pg_advisory_xact_lock({QUEUE})")
+        assert asyncio.run(behind(other)) == 1
+
+
+def test_connections_that_the_server_closed_are_replaced_without_anybody_noticing(postgres_database: Database) -> None:
+    async def before_and_after() -> list[Any]:
+        await postgres_database.write_async(adding(1))
+        await postgres_database.look_up(ONE, {"number": 1})
+        with postgres_database.engine.connect() as other:
+            closed = other.execute(
+                text(
+                    "select pg_terminate_backend(pid, 1000) from pg_stat_activity"
+                    " where pid <> pg_backend_pid() and datname = current_database()"
+                )
+            ).all()
+        assert len(closed) >= 2
+        await postgres_database.write_async(adding(2))
+        return list(await postgres_database.look_up(ONE, {"number": 2}))
+
+    assert asyncio.run(before_and_after()) == [(2,)]
+
+
+def test_a_server_that_is_gone_is_told_as_such(postgres_stores: PostgresStores, tmp_path: Path) -> None:
+    with postgres_stores.new(tmp_path) as settings:
+        database = Database(ApiSettings(data_dir=tmp_path, **settings))
+    # Its database has been dropped.
+
+    async def ask() -> None:
+        with pytest.raises(StoreGoneError):
+            await database.look_up(ONE, {"number": 1})
+        with pytest.raises(StoreGoneError):
+            await database.write_async(transaction_of)
+
+    asyncio.run(ask())
+    with pytest.raises(StoreGoneError):
+        database.write(transaction_of)
+    with pytest.raises(StoreGoneError), database.read():
+        pass
+    database.close()
+
+
+def test_callers_are_asked_to_come_again_while_the_server_is_gone(
+    postgres_stores: PostgresStores, tmp_path: Path
+) -> None:
+    with ExitStack() as server:
+        settings = ApiSettings(data_dir=tmp_path, **server.enter_context(postgres_stores.new(tmp_path)))
+        database = Database(settings)
+        headers = {**bearer(make_actor(database)), "Idempotency-Key": "k1"}
+        database.close()
+        with TestClient(create_app(settings)) as client:
+            assert client.get("/v1/me", headers=headers).status_code == 200
+            server.close()  # drops the database
+
+            answers = [
+                client.get("/v1/me", headers=headers),
+                client.get("/v1/audit", headers=headers),
+                client.post("/v1/customers/x/erasure", headers=headers),
+                client.get("/readyz"),
+            ]
+            told = [(answer.status_code, answer.json()["problems"][0]["code"]) for answer in answers]
+            assert told == [(503, "store_unavailable")] * 4
+            assert all(answer.headers["Retry-After"] == "5" for answer in answers)
+            assert client.get("/metrics").status_code == 200
