@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from api.access.actors import Actor, Grant
+from api.access.guard import require_headquarters
 from api.access.keys import NewKey, make_key
 from api.access.permissions import Permission
 from api.access_admin import repository
@@ -25,13 +26,19 @@ UNKNOWN_OWNER = Problem("unknown_actor", "/actor_id", "账号不存在", "There 
 def create_key(
     connection: Connection, giver: Actor, caller: Caller, body: NewKeyInput, *, now: datetime
 ) -> tuple[Key, NewKey]:
-    """A new key: as it is kept, and as it is shown once. Its effect is no more than the giver's own permissions."""
+    """A new key: as it is kept, and as it is shown once. Its effect is no more than the giver's own permissions.
+
+    A colleague's is made by headquarters only: whoever makes it has seen it, and it reaches what the colleague reaches,
+    also at clinics that they are given later. Programs of a clinic get theirs from those who manage the clinic.
+    """
     repository.lock_access(connection)
     if body.expires_at is not None and body.expires_at <= now:
         raise InvalidError(PAST)
     owner = repository.one_actor(connection, body.actor_id, clinics=known_clinics(giver))
     if owner is None:
         raise InvalidError(UNKNOWN_OWNER)
+    if owner["kind"] == "staff" and owner["id"] != giver.id:
+        require_headquarters(giver, Permission.ACCESS_MANAGE)
     grants = grants_of_actor(connection, owner)
     require_within(giver, grants, body.scopes)
     scopes = _narrowed(giver, body, grants)
