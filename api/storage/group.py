@@ -40,11 +40,11 @@ class Transactions(Protocol):
     def begin(self, *, wait: bool) -> Connection | None:
         """Open it for the first writer; None where `wait` is not allowed and somebody else is writing."""
 
-    def keep_one(self) -> None:
-        """What the last writer did stays if this commits; the next one may begin."""
+    def keep_one(self, *, last: bool) -> None:
+        """What a writer did stays if this commits, or raise; the next one may begin unless this was the `last`."""
 
     def undo_one(self) -> None:
-        """What the last writer did is undone; the next one may begin."""
+        """What a writer did is undone; the next one may begin."""
 
     def may_be_repeated(self, error: BaseException) -> bool:
         """Whether the engine undid a writer for reasons of its own."""
@@ -196,8 +196,7 @@ class CommitGroup:
 
     async def _write(self, connection: Connection, group: list[_Ticket]) -> None:
         try:
-            for ticket in group:
-                _write_one(self._transactions, connection, ticket)
+            _write_each(self._transactions, connection, group)
         except BaseException as error:  # not one writer's: the engine gave the whole transaction up
             _tell_all(group, error)
             self._transactions.rollback()
@@ -214,16 +213,18 @@ class CommitGroup:
             ticket.tell()
 
 
-def _write_one(transactions: Transactions, connection: Connection, ticket: _Ticket) -> None:
-    try:
-        ticket.result = ticket.work(connection)
-        transactions.keep_one()
-    except BaseException as error:
+def _write_each(transactions: Transactions, connection: Connection, group: list[_Ticket]) -> None:
+    """One after the other; raises what undid them all."""
+    for ticket in group:
         try:
-            transactions.undo_one()
-        except Exception:
-            raise error from None  # for this reason nothing is left to go back to
-        ticket.error = error
+            ticket.result = ticket.work(connection)
+            transactions.keep_one(last=ticket is group[-1])
+        except BaseException as error:
+            try:
+                transactions.undo_one()
+            except Exception:
+                raise error from None  # for this reason nothing is left to go back to
+            ticket.error = error
 
 
 def _write_all(transactions: Transactions, group: list[_Ticket]) -> None:
@@ -231,8 +232,7 @@ def _write_all(transactions: Transactions, group: list[_Ticket]) -> None:
     connection = transactions.begin(wait=True)
     assert connection is not None, "waiting ends with a connection or an error"
     try:
-        for ticket in group:
-            _write_one(transactions, connection, ticket)
+        _write_each(transactions, connection, group)
     except BaseException:
         transactions.rollback()
         raise

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
 
+import psycopg
 from psycopg import AsyncConnection, Error, OperationalError
+from psycopg.pq import TransactionStatus
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 
@@ -139,12 +141,13 @@ class Writer:
             raise
         return self._connection
 
-    def keep_one(self) -> None:
-        """The next writer's savepoint in place of the last one's; raises where that writer left an error behind."""
-        self._run("release one_writer; savepoint one_writer")
+    def keep_one(self, *, last: bool) -> None:
+        """The next writer's savepoint in place of this one's; raises where this one left an error behind."""
+        if not last or self._driver().info.transaction_status is TransactionStatus.INERROR:
+            self._run("release one_writer; savepoint one_writer")
 
     def undo_one(self) -> None:
-        """Back to where the last writer began."""
+        """Back to where the writer began."""
         self._run("rollback to one_writer")
 
     def may_be_repeated(self, error: BaseException) -> bool:
@@ -173,10 +176,14 @@ class Writer:
 
     def _run(self, statements: str) -> None:
         """Several at once, which go over the network together."""
+        with errors_as_everywhere(statements, self._engine.dialect), closing(self._driver().cursor()) as cursor:
+            cursor.execute(statements, prepare=False)
+
+    def _driver(self) -> psycopg.Connection[Any]:
         assert self._connection is not None, "called between begin and end"
-        driver = self._connection.connection
-        with errors_as_everywhere(statements, self._engine.dialect), closing(driver.cursor()) as cursor:
-            cursor.execute(statements, prepare=False)  # type: ignore[call-arg]  # psycopg's own
+        driver = self._connection.connection.driver_connection
+        assert isinstance(driver, psycopg.Connection), "the engine is psycopg's"
+        return driver
 
     def _end(self, *, usable: bool = True) -> None:
         connection, self._connection = self._connection, None

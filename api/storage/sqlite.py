@@ -94,13 +94,14 @@ class Writer:
             raise
         return self._connection
 
-    def keep_one(self) -> None:
-        """The next writer's savepoint in place of the last one's."""
-        self._run("release one_writer")
-        self._run("savepoint one_writer")
+    def keep_one(self, *, last: bool) -> None:
+        """The next writer's savepoint in place of this one's."""
+        if not last:
+            self._run("release one_writer")
+            self._run("savepoint one_writer")
 
     def undo_one(self) -> None:
-        """Back to where the last writer began."""
+        """Back to where the writer began."""
         self._run("rollback to one_writer")
 
     def may_be_repeated(self, _: BaseException) -> bool:
