@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, select, text, update
+from sqlalchemy import Connection, and_, case, delete, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from api.audit.log import Entry, append
@@ -25,7 +25,7 @@ from api.storage.tables.access import patient_account, patient_link, patient_ses
 from api.storage.tables.customers import customer_consent, erasure_request, erasure_tombstone
 from api.storage.tables.idempotency import idempotency
 from api.storage.tables.jobs import export_file, job
-from api.storage.tables.outbox import outbox
+from api.storage.tables.outbox import ERASED, outbox
 from segment_engine.runtime.secret import person_digest
 
 UNKNOWN_CUSTOMER = Problem("customer_unknown", "/path/one_id", "客户不存在", "There is no such customer.")
@@ -105,11 +105,7 @@ def _forget_in_store(connection: Connection, person: Person) -> None:
     connection.execute(delete(customer_consent).where(customer_consent.c.one_id.in_(person.one_ids)))
     targets = [f"customer:{one_id}" for one_id in person.one_ids]
     connection.execute(delete(idempotency).where(idempotency.c.target.in_(targets)))
-    about = outbox.c.subject.in_(person.one_ids)
-    connection.execute(
-        update(outbox).where(about, outbox.c.status == "waiting").values(status="dropped", reason="erased")
-    )
-    connection.execute(update(outbox).where(about).values(payload={}))
+    _drop_messages(connection, person)
     # What is being exported this moment was read before; whoever asked for it asks again.
     running = (job.c.kind == "customers.export") & (job.c.status == "running")
     connection.execute(update(job).where(running).values(cancel_requested=True))
@@ -122,6 +118,18 @@ def _forget_in_store(connection: Connection, person: Person) -> None:
             connection.execute(update(patient_session).where(ours).values(patient_id=None))
         elif kind == "mini_program_user":
             _drop_account(connection, scope, source_id)
+
+
+def _drop_messages(connection: Connection, person: Person) -> None:
+    """What waits never leaves; what is being sent this moment leaves as it was taken, or not at all (`settle`)."""
+    waits, status = outbox.c.status == "waiting", outbox.c.status
+    values = {
+        "payload": {},
+        "status": case((waits, "dropped"), else_=status),
+        "reason": case((or_(waits, status == "sending"), ERASED), else_=outbox.c.reason),
+    }
+    # In one statement: between two a message may come back from a dispatcher and wait, empty.
+    connection.execute(update(outbox).where(outbox.c.subject.in_(person.one_ids)).values(values))
 
 
 def _drop_account(connection: Connection, app_id: str, openid: str) -> None:
