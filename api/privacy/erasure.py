@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, delete, or_, select, text, update
+from sqlalchemy import Connection, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from api.audit.log import Entry, append
@@ -21,11 +21,9 @@ from api.errors import NotFoundError, Problem
 from api.outbox.kinds import CUSTOMER_ERASED
 from api.outbox.messages import enqueue
 from api.storage.database import Engines
-from api.storage.tables.access import patient_account, patient_link, patient_session
-from api.storage.tables.customers import customer_consent, erasure_request, erasure_tombstone
-from api.storage.tables.idempotency import idempotency
+from api.storage.forgetting import forget_customers, forget_identities
+from api.storage.tables.customers import erasure_request, erasure_tombstone
 from api.storage.tables.jobs import export_file, job
-from api.storage.tables.outbox import ERASED, outbox
 from segment_engine.runtime.secret import person_digest
 
 UNKNOWN_CUSTOMER = Problem("customer_unknown", "/path/one_id", "客户不存在", "There is no such customer.")
@@ -83,7 +81,8 @@ def forget(
     stamp = {"request_id": request["id"], "created_at": now}
     if digests:
         connection.execute(graves, [{"digest": digest, **stamp} for digest in digests])
-    _forget_in_store(connection, person)
+    forget_customers(connection, person.one_ids)
+    forget_identities(connection, person.identity_keys)
     files = _drop_exports(connection, now)
     # Systems that copied the customer know them by this id, which from now on stands for nobody.
     payload = {"one_id": person.one_id, "request_id": request["id"]}
@@ -101,47 +100,12 @@ def remove_files(files: Iterable[Path]) -> None:
             file.unlink()
 
 
-def _forget_in_store(connection: Connection, person: Person) -> None:
-    connection.execute(delete(customer_consent).where(customer_consent.c.one_id.in_(person.one_ids)))
-    targets = [f"customer:{one_id}" for one_id in person.one_ids]
-    connection.execute(delete(idempotency).where(idempotency.c.target.in_(targets)))
-    _drop_messages(connection, person)
-    # What is being exported this moment was read before; whoever asked for it asks again.
+def _drop_exports(connection: Connection, now: datetime) -> list[Path]:
+    """Every export that is still there, or written this moment, may hold the person; whoever needs one asks again."""
     running = (job.c.kind == "customers.export") & (job.c.status == "running")
     connection.execute(update(job).where(running).values(cancel_requested=True))
     # A job's parameters may hold a phone that somebody filtered by.
     connection.execute(update(job).where(job.c.status.in_(FINISHED)).values(params={}))
-    for kind, scope, source_id in (key.split(":", 2) for key in person.identity_keys):
-        if kind == "patient":
-            connection.execute(delete(patient_link).where(patient_link.c.patient_id == source_id))
-            ours = patient_session.c.patient_id == source_id
-            connection.execute(update(patient_session).where(ours).values(patient_id=None))
-        elif kind == "mini_program_user":
-            _drop_account(connection, scope, source_id)
-
-
-def _drop_messages(connection: Connection, person: Person) -> None:
-    """What waits never leaves; what is being sent this moment leaves as it was taken, or not at all (`settle`)."""
-    waits, status = outbox.c.status == "waiting", outbox.c.status
-    values = {
-        "payload": {},
-        "status": case((waits, "dropped"), else_=status),
-        "reason": case((or_(waits, status == "sending"), ERASED), else_=outbox.c.reason),
-    }
-    # In one statement: between two a message may come back from a dispatcher and wait, empty.
-    connection.execute(update(outbox).where(outbox.c.subject.in_(person.one_ids)).values(values))
-
-
-def _drop_account(connection: Connection, app_id: str, openid: str) -> None:
-    found = and_(patient_account.c.app_id == app_id, patient_account.c.openid == openid)
-    accounts = select(patient_account.c.id).where(found)
-    connection.execute(delete(patient_session).where(patient_session.c.account_id.in_(accounts)))
-    connection.execute(delete(patient_link).where(patient_link.c.account_id.in_(accounts)))
-    connection.execute(delete(patient_account).where(found))
-
-
-def _drop_exports(connection: Connection, now: datetime) -> list[Path]:
-    """Every export that is still there may hold the person; whoever needs one exports again."""
     there = export_file.c.path.is_not(None)
     files = [Path(str(path)) for (path,) in connection.execute(select(export_file.c.path).where(there))]
     connection.execute(update(export_file).where(there).values(path=None, deleted_at=now))
