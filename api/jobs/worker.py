@@ -121,7 +121,6 @@ class Worker:
                 finished.discard()
                 return
             succeed(connection, job.claim, result=finished.result, now=now)
-            finished.record(connection)
 
         return _Ending(write, finished.discard)
 

@@ -4,26 +4,25 @@ At once: tombstones, so that no ingest brings the person back; the customer is h
 stored answers, messages and export files that hold them are gone. The audit row names them by digest only.
 """
 
-import contextlib
 import secrets
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, select, text, update
+from sqlalchemy import Connection, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from api.audit.log import Entry, append
 from api.caller import Caller
 from api.errors import NotFoundError, Problem
+from api.files.store import give_up_files
 from api.outbox.kinds import CUSTOMER_ERASED
 from api.outbox.messages import enqueue
 from api.storage.database import Engines
 from api.storage.forgetting import forget_customers, forget_identities
 from api.storage.tables.customers import erasure_request, erasure_tombstone
-from api.storage.tables.jobs import export_file, job
+from api.storage.tables.jobs import job
 from segment_engine.runtime.secret import person_digest
 
 UNKNOWN_CUSTOMER = Problem("customer_unknown", "/path/one_id", "客户不存在", "There is no such customer.")
@@ -93,20 +92,10 @@ def forget(
     return request, files
 
 
-def remove_files(files: Iterable[Path]) -> None:
-    """Remove what the store no longer names; a file that is gone already is as good."""
-    for file in files:
-        with contextlib.suppress(FileNotFoundError):
-            file.unlink()
-
-
 def _drop_exports(connection: Connection, now: datetime) -> list[Path]:
     """Every export that is still there, or written this moment, may hold the person; whoever needs one asks again."""
     running = (job.c.kind == "customers.export") & (job.c.status == "running")
     connection.execute(update(job).where(running).values(cancel_requested=True))
     # A job's parameters may hold a phone that somebody filtered by.
     connection.execute(update(job).where(job.c.status.in_(FINISHED)).values(params={}))
-    there = export_file.c.path.is_not(None)
-    files = [Path(str(path)) for (path,) in connection.execute(select(export_file.c.path).where(there))]
-    connection.execute(update(export_file).where(there).values(path=None, deleted_at=now))
-    return files
+    return give_up_files(connection, now=now)

@@ -18,8 +18,9 @@ from api.dependencies import CurrentCaller, CurrentEffects, Reader, Settings, St
 from api.edge.prefix_router import PrefixRouter
 from api.effects import Reply
 from api.errors import NotFoundError, Problem
+from api.exports.target import remove_target
 from api.privacy.consents import change_consent, consents_of
-from api.privacy.erasure import UNKNOWN_CUSTOMER, forget, remove_files
+from api.privacy.erasure import UNKNOWN_CUSTOMER, forget
 from api.privacy.repository import find_anybody, find_person
 from api.privacy.schemas import (
     Consent,
@@ -113,7 +114,8 @@ async def erase_customer(
         return Reply(Erasure.model_validate(request), 202, {"Location": f"/v1/erasures/{request['id']}"})
 
     answer = await effects.once(work, slow=True)
-    await run_in_threadpool(remove_files, doomed)
+    for file in doomed:
+        await run_in_threadpool(remove_target, file)
     return answer
 
 
