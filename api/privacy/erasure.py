@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from api.audit.log import Entry, append
+from api.audit.persons import person_target
 from api.caller import Caller
 from api.errors import NotFoundError, Problem
 from api.files.store import give_up_files
@@ -86,7 +87,7 @@ def forget(
     # Systems that copied the customer know them by this id, which from now on stands for nobody.
     payload = {"one_id": person.one_id, "request_id": request["id"]}
     enqueue(connection, CUSTOMER_ERASED, dedupe_key=request["id"], payload=payload, subject=None, due_at=now, now=now)
-    target = person_digest(secret, f"customer::{person.one_id}")
+    target = person_target(secret, "customer", person.one_id)
     entry = Entry("customer.erase", "erased_customer", target, after={"request": request["id"], "reason": reason})
     append(connection, caller, entry, now=now)
     return request, files

@@ -64,17 +64,21 @@ def write_consent(
     caller: CurrentCaller,
     reader: Reader,
     store: Store,
+    settings: Settings,
     response: Response,
 ) -> Consent:
     """Note that the customer gave or withdrew a consent / 维护客户授权."""
     # Found before the store is held: writers wait for nobody's query.
     with store.read() as connection:
         person = find_person(reader, connection, actor, one_id, Permission.CUSTOMER_CONSENT_EDIT)
+    secret = tenant_secret(settings)
 
     def work(connection: Connection) -> Consent:
         if person.one_id in erased_customers(connection):
             raise NotFoundError(UNKNOWN_CUSTOMER)
-        return change_consent(connection, caller, person.one_ids, purpose, body, if_match=if_match, now=now())
+        return change_consent(
+            connection, caller, person.one_ids, purpose, body, if_match=if_match, secret=secret, now=now()
+        )
 
     consent = store.write(work)
     response.headers["ETag"] = etag(consent.version)
