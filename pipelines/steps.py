@@ -14,7 +14,14 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines.erasure.orders import ErasureOrders, ErasureRequest, add_tombstones, mark_applied, read_orders
+from pipelines.erasure.orders import (
+    ErasureOrders,
+    ErasureRequest,
+    add_tombstones,
+    forget_found,
+    mark_applied,
+    read_orders,
+)
 from pipelines.identity.resolve import IdentityConfig, NightSummary, resolve_night
 from pipelines.identity.state import last_night
 from pipelines.ingest.contracts import load_contracts
@@ -116,6 +123,7 @@ def erase(settings: PipelineSettings, as_of: date, requests: list[ErasureRequest
         found = find_erased(con, requests)
         for request_id, digests in found.new_digests.items():
             add_tombstones(settings, request_id, digests, now)
+        forget_found(settings, found.one_ids, found.keys)
         refused = refused_batches(con, landed)
         carry_over(con, requests, landed)
         # No ingest comes to these before their day.
@@ -127,7 +135,7 @@ def erase(settings: PipelineSettings, as_of: date, requests: list[ErasureRequest
     forget_errors(settings.folders, found.texts)
     swap(settings.folders)
     facts: dict[str, str | int | float] = {"requests": len(requests), "refused files removed": len(removed)}
-    return StepReport(rows=found.identities, facts=facts)
+    return StepReport(rows=len(found.keys), facts=facts)
 
 
 def complete_erasures(settings: PipelineSettings, *, run_id: str, now: datetime) -> list[str]:

@@ -23,7 +23,10 @@ _ADD = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What was done to what; before and after are JSON values in which personal data is masked or digested."""
+    """What was done to what; before and after are JSON values in which personal data is masked or digested.
+
+    `target_id` of a customer or patient is what `api.audit.persons.person_target` makes of their id.
+    """
 
     action: str
     target_kind: str

@@ -3,7 +3,6 @@
 import secrets
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import duckdb
 from sqlalchemy import Connection
@@ -17,6 +16,7 @@ from api.caller import Caller
 from api.customers.export import ExportQuery, ExportRequest, audited, export_query, row_count
 from api.errors import NotPermittedError
 from api.exports.csv import write_csv
+from api.exports.target import remove_target
 from api.exports.xlsx import write_xlsx
 from api.files.store import NewFile, record_file
 from api.jobs.context import Finished, JobContext
@@ -65,23 +65,21 @@ def export_customers(context: JobContext) -> Finished:
     path = folder / f"{context.job.id}-{context.job.attempts}-{secrets.token_hex(4)}.{request.format}"
     query = _query_now(services.database, context.actor, request)
     with services.reader.cursor() as (cursor, pointer):
-        rows = _write(context, cursor, query, request.format, path)
-    now = services.clock()
-    file = NewFile(
-        id=secrets.token_hex(16),
-        job_id=context.job.id,
-        path=path,
-        name=f"客户列表-{pointer.as_of:%Y%m%d}.{request.format}",
-        media_type=MEDIA_TYPES[request.format],
-        rows=rows,
-        expires_at=now + timedelta(minutes=services.settings.export_link_minutes),
-    )
-    secret = tenant_secret(services.settings)
-    return Finished(
-        file.result,
-        record=lambda connection: record_file(connection, file, secret=secret, now=now),
-        discard=lambda: path.unlink(missing_ok=True),
-    )
+        rows = row_count(cursor, query)
+        now = services.clock()
+        file = NewFile(
+            id=secrets.token_hex(16),
+            job_id=context.job.id,
+            path=path,
+            name=f"客户列表-{pointer.as_of:%Y%m%d}.{request.format}",
+            media_type=MEDIA_TYPES[request.format],
+            rows=rows,
+            expires_at=now + timedelta(minutes=services.settings.export_link_minutes),
+        )
+        secret = tenant_secret(services.settings)
+        context.record(lambda connection: record_file(connection, file, secret=secret, now=now))
+        _write(context, cursor, query, request.format, file)
+    return Finished(file.result, discard=lambda: remove_target(path))
 
 
 def _query_now(database: Database, actor: Actor, request: ExportRequest) -> ExportQuery:
@@ -90,15 +88,21 @@ def _query_now(database: Database, actor: Actor, request: ExportRequest) -> Expo
     return export_query(actor, erased, request)
 
 
-def _write(context: JobContext, cursor: duckdb.DuckDBPyConnection, query: ExportQuery, form: str, path: Path) -> int:
-    total = row_count(cursor, query)
-    context.progress(0, total)
-    return WRITERS[form](
-        path,
-        cursor,
-        query.sql,
-        query.values,
-        query.columns,
-        timezone=context.services.settings.timezone,
-        on_progress=lambda done: context.progress(done, total),
-    )
+def _write(
+    context: JobContext, cursor: duckdb.DuckDBPyConnection, query: ExportQuery, form: str, file: NewFile
+) -> None:
+    context.progress(0, file.rows)
+    try:
+        WRITERS[form](
+            file.path,
+            cursor,
+            query.sql,
+            query.values,
+            query.columns,
+            timezone=context.services.settings.timezone,
+            on_progress=lambda done: context.progress(done, file.rows),
+        )
+    except FileNotFoundError:
+        # An erasure takes the unfinished file away, and cancels the job.
+        context.check_now()
+        raise

@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Connection, func, insert, literal, select, update
 
 from api.access.owners import actor_now
 from api.access.permissions import Permission
 from api.caller import CallerKind
+from api.exports.target import remove_target
 from api.files.links import link_token, token_hash
 from api.storage.database import Database
 from api.storage.tables.jobs import export_file, job
@@ -23,7 +24,7 @@ LEFTOVER_AGE = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class NewFile:
-    """A file that has just been written; `name` is what its reader will call it."""
+    """A file that is about to be written; `name` is what its reader will call it."""
 
     id: str
     job_id: str
@@ -55,7 +56,10 @@ class StoredFile:
 
 
 def record_file(connection: Connection, file: NewFile, *, secret: bytes, now: datetime) -> None:
-    """From the commit on the file can be fetched."""
+    """Note a file before it is written, so that whoever must remove it knows of it however the writing ends.
+
+    It is fetched by its link, which nobody has before the job that writes it succeeded.
+    """
     connection.execute(
         insert(export_file).values(
             id=file.id,
@@ -96,18 +100,28 @@ def fetchable(connection: Connection, token: str, *, now: datetime) -> StoredFil
     )
 
 
+def give_up_files(connection: Connection, *, now: datetime) -> list[Path]:
+    """No file there is can be fetched any more; `remove_target` them after the commit, the sweeper does it again."""
+    there = update(export_file).where(export_file.c.path.is_not(None))
+    gone = there.values(deleted_at=_deleted(now)).returning(export_file.c.path)
+    return [Path(row.path) for row in connection.execute(gone)]
+
+
 def sweep_files(database: Database, folder: Path, *, now: datetime) -> int:
     """Remove files that expired or were deleted, and what crashes left; returns how many. Repeated after a crash."""
     with database.read() as connection:
         named = connection.execute(select(export_file).where(export_file.c.path.is_not(None))).all()
     gone = [row for row in named if row.expires_at <= now or row.deleted_at is not None]
     for row in gone:
-        Path(row.path).unlink(missing_ok=True)
+        remove_target(Path(row.path))
     if gone:
         which = update(export_file).where(export_file.c.id.in_([row.id for row in gone]))
-        values = {"path": None, "deleted_at": func.coalesce(export_file.c.deleted_at, literal(now, Moment()))}
-        database.write(lambda connection: connection.execute(which.values(values)))
+        database.write(lambda connection: connection.execute(which.values(path=None, deleted_at=_deleted(now))))
     return len(gone) + _sweep_leftovers(folder, {Path(row.path).name for row in named}, now)
+
+
+def _deleted(now: datetime) -> ColumnElement[datetime]:
+    return func.coalesce(export_file.c.deleted_at, literal(now, Moment()))
 
 
 def _sweep_leftovers(folder: Path, known: set[str], now: datetime) -> int:

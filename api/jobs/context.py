@@ -42,20 +42,12 @@ class Services:
     clock: Callable[[], datetime]
 
 
-def _nothing(*_: object) -> None:
-    pass
-
-
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A job's result (a JSON value, without secrets) and what is written with it, in one transaction or not at all.
-
-    `discard` is called instead when the job was cancelled in the last moment.
-    """
+    """A job's result (a JSON value, without secrets); `discard` undoes it when it comes too late to count."""
 
     result: Any
-    record: Callable[[Connection], None] = _nothing
-    discard: Callable[[], None] = _nothing
+    discard: Callable[[], None] = lambda: None
 
 
 class JobContext:
@@ -96,6 +88,23 @@ class JobContext:
             return
         self._reported_at = at
         self._write(lambda connection: report(connection, self.claim, done=done, total=total))
+        self.check()
+
+    def record(self, work: Callable[[Connection], object]) -> None:
+        """Write something of the attempt's own while the job is claimed and wanted; raises what `check` raises."""
+
+        def recorded(connection: Connection) -> bool:
+            # First, since it holds the job's row: who cancels from now on finds what is written.
+            is_cancelled = self._renewed(connection)
+            work(connection)
+            return is_cancelled
+
+        self._write(recorded)
+        self.check()
+
+    def check_now(self) -> None:
+        """`check` that asks the store, not only what was heard of it last."""
+        self._write(self._renewed)
         self.check()
 
     def __enter__(self) -> "JobContext":

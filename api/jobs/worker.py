@@ -21,12 +21,9 @@ from api.jobs.model import Job
 from api.jobs.queue import ClaimLostError, claim, fail, give_up, look, recover, release, renew, succeed
 from api.jobs.rules import INTERNAL_ERROR, REQUESTER_GONE
 from api.storage.database import StoreBusyError
+from api.storage.insist import insist
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("cdp.jobs")
-
-
-# Of the last write of a job: losing it would mean to do the whole job again.
-END_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,18 +82,12 @@ class Worker:
 
     def _end(self, ending: _Ending) -> None:
         """Write how the job ended; what it made is thrown away when that cannot be written."""
-        for attempt in range(END_ATTEMPTS):
-            try:
-                self._services.database.write(ending.write)
-            except StoreBusyError:  # nothing was written
-                if attempt == END_ATTEMPTS - 1:
-                    ending.discard()
-                    raise
-            except ClaimLostError:
-                ending.discard()
-                raise
-            else:
-                return
+        try:
+            # To lose this write would mean to do the whole job again.
+            insist(self._services.database, ending.write)
+        except (StoreBusyError, ClaimLostError):
+            ending.discard()
+            raise
 
     def _outcome(self, job: Job) -> _Ending:
         """Do the work; returns how it ends, still to be written. Raises ClaimLostError."""
@@ -130,7 +121,6 @@ class Worker:
                 finished.discard()
                 return
             succeed(connection, job.claim, result=finished.result, now=now)
-            finished.record(connection)
 
         return _Ending(write, finished.discard)
 

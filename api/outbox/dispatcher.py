@@ -10,6 +10,7 @@ from api.outbox.messages import Message, claim, look, recover, settle
 from api.outbox.rules import Status, after_doubt, after_refusal
 from api.outbox.transports import NotSentError, Transport
 from api.storage.database import Database
+from api.storage.insist import insist
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("cdp.outbox")
 
@@ -43,7 +44,8 @@ class Dispatcher:
         if message is not None:
             status, reason = self._sent(message)
             now = self._clock()
-            self._database.write(lambda connection: settle(connection, message, status, reason=reason, now=now))
+            # To lose this write would mean to send it again, or never to know.
+            insist(self._database, lambda connection: settle(connection, message, status, reason=reason, now=now))
         return True
 
     def _taken(self, connection: Connection) -> Message | None:

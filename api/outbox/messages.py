@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, func, or_, select, update
+from sqlalchemy import Connection, RowMapping, and_, case, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from api.keyset import Place, behind
 from api.outbox.kinds import Delivery, MessageKind
 from api.outbox.rules import Status, after_doubt, retry_delay
-from api.storage.tables.outbox import outbox
+from api.storage.tables.outbox import ERASED, outbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +90,15 @@ def claim(connection: Connection, *, worker: str, lease: timedelta, now: datetim
 
 
 def settle(connection: Connection, message: Message, status: Status, *, reason: str | None, now: datetime) -> bool:
-    """Note what became of a message; False when its lease ran out meanwhile and others decided."""
+    """Note what became of a message; False when its lease ran out meanwhile and others decided.
+
+    One that would wait to be sent again is dropped when its subject was erased meanwhile.
+    """
     values = {**_settled(status, message.attempts, now), "reason": reason}
+    if status is Status.WAITING:
+        erased = outbox.c.reason == ERASED
+        values["status"] = case((erased, Status.DROPPED), else_=status)
+        values["reason"] = case((erased, ERASED), else_=reason)
     ours = (outbox.c.id == message.id, outbox.c.worker == message.worker, outbox.c.attempts == message.attempts)
     return connection.execute(update(outbox).where(*ours).values(values)).rowcount == 1
 

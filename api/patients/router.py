@@ -17,6 +17,7 @@ from api.patients import service
 from api.patients.schemas import LoggedIn, LoginInput, PatientMe, SwitchInput
 from api.patients.wechat import exchange_code
 from api.shapes import Text
+from segment_engine.runtime.secret import tenant_secret
 
 router = PrefixRouter(prefix="/v1/patient", tags=["patients"])
 
@@ -75,7 +76,12 @@ def switch_patient(body: SwitchInput, actor: CurrentActor, store: Store, reader:
 @router.delete("/me/patients/{patient_id}", status_code=204)
 @for_patients
 def unlink_patient(
-    patient_id: Annotated[str, Path(), Text(1, 64)], actor: CurrentActor, caller: CurrentCaller, store: Store
+    patient_id: Annotated[str, Path(), Text(1, 64)],
+    actor: CurrentActor,
+    caller: CurrentCaller,
+    store: Store,
+    settings: Settings,
 ) -> None:
     """Let go of a patient; sent twice it is refused and does nothing more / 解绑就诊人."""
-    store.write(lambda connection: service.undo_link(connection, actor, caller, patient_id, now=now()))
+    secret = tenant_secret(settings)
+    store.write(lambda connection: service.undo_link(connection, actor, caller, patient_id, secret=secret, now=now()))

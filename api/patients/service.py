@@ -10,6 +10,7 @@ from api.access.actors import Actor
 from api.access.links import PatientLinks, unlink
 from api.access.sessions import NewSession, Session, linked_patients, make_session, session_owner
 from api.audit.log import Entry, append
+from api.audit.persons import person_target
 from api.caller import Caller
 from api.errors import NotPermittedError, Problem
 from api.patients.repository import keep_account, patient_names, switch_patient
@@ -60,8 +61,12 @@ def switch(connection: Connection, actor: Actor, patient_id: str) -> None:
     switch_patient(connection, actor.credential, patient_id)
 
 
-def undo_link(connection: Connection, actor: Actor, caller: Caller, patient_id: str, *, now: datetime) -> None:
+def undo_link(
+    connection: Connection, actor: Actor, caller: Caller, patient_id: str, *, secret: bytes, now: datetime
+) -> None:
     """The account lets go of a patient; it holds until the mini program tells of a later binding."""
     if not unlink(connection, actor.id, patient_id, by=caller.key, now=now):
         raise NotPermittedError(NOT_LINKED)
-    append(connection, caller, Entry("patient_link.end", "patient", patient_id), now=now)
+    append(
+        connection, caller, Entry("patient_link.end", "patient", person_target(secret, "patient", patient_id)), now=now
+    )

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, RowMapping, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from api.audit.log import Entry, append
+from api.audit.persons import person_target
 from api.caller import Caller
 from api.privacy.schemas import Consent, ConsentChange, Purpose
 from api.storage.tables.customers import customer_consent
@@ -43,6 +44,7 @@ def change_consent(
     change: ConsentChange,
     *,
     if_match: str | None,
+    secret: bytes,
     now: datetime,
 ) -> Consent:
     """Write one consent and its audit row; raises PreconditionRequiredError, PreconditionFailedError.
@@ -69,7 +71,8 @@ def change_consent(
         require_changed(connection.execute(update(customer_consent).where(place & same).values(values)).rowcount)
     before = None if row is None else {"granted": row["granted"], "source": row["source"]}
     after = {"granted": change.granted, "source": change.source}
-    append(connection, caller, Entry(f"consent.{purpose}", "customer", one_ids[0], before, after), now=now)
+    target = person_target(secret, "customer", one_ids[0])
+    append(connection, caller, Entry(f"consent.{purpose}", "customer", target, before, after), now=now)
     return Consent.model_validate({"purpose": purpose, **values})
 
 

@@ -18,8 +18,9 @@ from api.dependencies import CurrentCaller, CurrentEffects, Reader, Settings, St
 from api.edge.prefix_router import PrefixRouter
 from api.effects import Reply
 from api.errors import NotFoundError, Problem
+from api.exports.target import remove_target
 from api.privacy.consents import change_consent, consents_of
-from api.privacy.erasure import UNKNOWN_CUSTOMER, forget, remove_files
+from api.privacy.erasure import UNKNOWN_CUSTOMER, forget
 from api.privacy.repository import find_anybody, find_person
 from api.privacy.schemas import (
     Consent,
@@ -63,17 +64,21 @@ def write_consent(
     caller: CurrentCaller,
     reader: Reader,
     store: Store,
+    settings: Settings,
     response: Response,
 ) -> Consent:
     """Note that the customer gave or withdrew a consent / 维护客户授权."""
     # Found before the store is held: writers wait for nobody's query.
     with store.read() as connection:
         person = find_person(reader, connection, actor, one_id, Permission.CUSTOMER_CONSENT_EDIT)
+    secret = tenant_secret(settings)
 
     def work(connection: Connection) -> Consent:
         if person.one_id in erased_customers(connection):
             raise NotFoundError(UNKNOWN_CUSTOMER)
-        return change_consent(connection, caller, person.one_ids, purpose, body, if_match=if_match, now=now())
+        return change_consent(
+            connection, caller, person.one_ids, purpose, body, if_match=if_match, secret=secret, now=now()
+        )
 
     consent = store.write(work)
     response.headers["ETag"] = etag(consent.version)
@@ -113,7 +118,8 @@ async def erase_customer(
         return Reply(Erasure.model_validate(request), 202, {"Location": f"/v1/erasures/{request['id']}"})
 
     answer = await effects.once(work, slow=True)
-    await run_in_threadpool(remove_files, doomed)
+    for file in doomed:
+        await run_in_threadpool(remove_target, file)
     return answer
 
 

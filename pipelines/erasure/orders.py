@@ -11,6 +11,7 @@ from datetime import datetime
 from sqlalchemy import Connection, insert, select, update
 
 from api.storage.database import Database, StoreBusyError
+from api.storage.forgetting import forget_customers, forget_identities
 from api.storage.schema import current_revision
 from api.storage.tables.customers import erasure_request, erasure_tombstone
 from pipelines.settings import PipelineSettings
@@ -58,6 +59,21 @@ def add_tombstones(settings: PipelineSettings, request_id: str, digests: Collect
         rows = [{"digest": digest, **stamp} for digest in sorted(set(digests) - known)]
         if rows:
             con.execute(insert(erasure_tombstone), rows)
+
+    with _store(settings) as store:
+        assert store is not None, "there is a request, so there is a store"
+        store.write(work)
+
+
+def forget_found(settings: PipelineSettings, one_ids: Collection[str], identity_keys: Collection[str]) -> None:
+    """Take out of the store what it holds of the customers and identities found, as the order did with those it named.
+
+    Of others too than those that are new: somebody may have logged in again, or a night that found them was killed.
+    """
+
+    def work(con: Connection) -> None:
+        forget_customers(con, one_ids)
+        forget_identities(con, identity_keys)
 
     with _store(settings) as store:
         assert store is not None, "there is a request, so there is a store"

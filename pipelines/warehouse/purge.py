@@ -36,9 +36,10 @@ SHORTEST_TEXT = 6
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Who is erased: how many identities, by request the digests that had no tombstone, and texts that tell them."""
+    """Who is erased: identity keys, customers, by request the digests that had no tombstone, texts that tell them."""
 
-    identities: int
+    keys: tuple[str, ...]
+    one_ids: tuple[str, ...]
     new_digests: dict[str, list[str]]
     texts: tuple[str, ...]
 
@@ -113,16 +114,17 @@ def find_erased(con: DuckDBPyConnection, requests: Sequence[ErasureRequest]) -> 
         new.setdefault(by_one_id[asked], []).append(digest)
     con.execute("insert into erased_person select unnest($digests::varchar[])", {"digests": [d for _, d in unknown]})
     _collect_texts(con)
-    texts = con.execute(
-        "select text from erased_text where length(text) >= $least order by all", {"least": SHORTEST_TEXT}
-    ).fetchall()
-    return Found(_count(con, "select count(*) from erased_key"), new, tuple(text for (text,) in texts))
+    return Found(
+        keys=_texts(con, "select key from erased_key order by all"),
+        one_ids=_texts(con, "select one_id from erased_one_id order by all"),
+        new_digests=new,
+        texts=_texts(con, f"select text from erased_text where length(text) >= {SHORTEST_TEXT:d} order by all"),
+    )
 
 
 def carry_over(con: DuckDBPyConnection, requests: Sequence[ErasureRequest], landed: Sequence[LandedBatch]) -> None:
     """Fill the new file with what landing cannot give back, and note the requests; needs `find_erased`."""
-    one_ids = con.execute("select one_id from erased_one_id order by all").fetchall()
-    copy_state(con, f"{OLD}.identity", [one_id for (one_id,) in one_ids])
+    copy_state(con, f"{OLD}.identity", _texts(con, "select one_id from erased_one_id order by all"))
     there = {(*batch.identity, batch.manifest_sha256) for batch in landed if _is_whole(batch)}
     for *identity, sha256 in con.execute(
         f"select source, table_name, batch_id, manifest_sha256 from {OLD}.ingest.batch where status = 'loaded'"
@@ -260,6 +262,11 @@ def _count(con: DuckDBPyConnection, statement: str) -> int:
     row = con.execute(statement).fetchone()
     assert row is not None
     return int(row[0])
+
+
+def _texts(con: DuckDBPyConnection, query: str) -> tuple[str, ...]:
+    """The texts of a query's only column."""
+    return tuple(text for (text,) in con.execute(query).fetchall())
 
 
 def _remove_database(folders: DataFolders, name: str) -> None:

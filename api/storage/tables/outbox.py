@@ -5,6 +5,9 @@ from sqlalchemy import CheckConstraint, Column, Index, Text, UniqueConstraint
 from api.storage.tables.base import one_of, table
 from api.storage.types import Document, Moment, Whole
 
+# The reason of a message that must not go out (again), since its subject was erased.
+ERASED = "erased"
+
 # One row per message; (kind, dedupe_key) happens once.
 outbox = table(
     "outbox",

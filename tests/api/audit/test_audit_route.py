@@ -1,12 +1,16 @@
 """The audit log over HTTP."""
 
+import json
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
 from api.access.permissions import Permission
 from api.storage.tables.access import actor_role
+from api.storage.tables.audit import audit_log
 from tests.api.conftest import MakeClient, bearer, make_actor
+from tests.api.privacy.test_consents import GIVEN, put, somebody
+from tests.api.privacy.test_erasure_route import erase
 
 
 def make_roles(client: Any, count: int) -> None:
@@ -46,6 +50,25 @@ def test_a_row_says_who_did_what_to_what_in_which_request(make_client: MakeClien
     assert client.get("/v1/audit", params={"actor_id": "nobody"}).json()["rows"] == []
     assert client.get("/v1/audit", params={"until": row["at"], "target_kind": "role"}).json()["rows"] == []
     assert client.get("/v1/audit", params={"since": row["at"], "target_kind": "role"}).json()["rows"] == [row]
+
+
+def test_a_customers_rows_are_found_by_their_number_and_never_tell_it(make_client: MakeClient) -> None:
+    client = make_client(published=True, settings={"job_workers": 0})
+    one_id = somebody(client)
+    assert put(client, one_id, GIVEN, '"1"').status_code == 200
+    assert erase(client, one_id).status_code == 202
+
+    def found(**query: str) -> list[str]:
+        return [row["action"] for row in client.get("/v1/audit", params=query).json()["rows"]]
+
+    assert found(target_id=one_id) == ["customer.erase", "consent.marketing"]
+    assert found(target_id=one_id, target_kind="customer") == ["consent.marketing"]
+    assert found(target_id=one_id, target_kind="patient") == []
+    assert found(target_id="C-nobody") == []
+    with client.app.state.database.read() as connection:  # type: ignore[attr-defined]
+        rows = [dict(row) for row in connection.execute(select(audit_log)).mappings()]
+    assert len(rows) == 2
+    assert one_id not in json.dumps(rows, default=str)
 
 
 def test_only_who_may_see_the_log_sees_it(make_client: MakeClient) -> None:

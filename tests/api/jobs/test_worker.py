@@ -14,8 +14,8 @@ from api.clock import now
 from api.jobs.model import Job
 from api.jobs.queue import ClaimLostError, ask_to_cancel, cancel_queued, claim, recover, succeed
 from api.jobs.rules import Status
-from api.jobs.worker import END_ATTEMPTS
 from api.storage.database import Database, StoreBusyError
+from api.storage.insist import ATTEMPTS
 from api.storage.tables.access import actor
 from api.storage.tables.jobs import job
 from api.storage.tables.outbox import outbox
@@ -133,7 +133,7 @@ def test_the_end_of_a_job_is_written_again_when_the_store_is_busy(
         go.touch()
         stepping.join()
 
-    ended = refusals < END_ATTEMPTS
+    ended = refusals < ATTEMPTS
     assert reload(queue, asked.id).status is (Status.SUCCEEDED if ended else Status.RUNNING)
     assert made.exists() is ended
 

@@ -1,5 +1,6 @@
 """Messages on their way out: once, or at least once, as their kind says."""
 
+import contextlib
 import json
 import threading
 from collections import Counter
@@ -18,7 +19,8 @@ from api.outbox.kinds import JOB_FINISHED, Delivery, MessageKind
 from api.outbox.messages import Message, enqueue
 from api.outbox.rules import MAX_ATTEMPTS
 from api.outbox.transports import ConsoleTransport, FileTransport, NotSentError
-from api.storage.database import Database
+from api.storage.database import Database, StoreBusyError
+from api.storage.insist import ATTEMPTS
 from api.storage.tables.outbox import outbox
 from tests.api.conftest import MakeClient
 
@@ -125,6 +127,37 @@ def test_killed_between_sending_and_noting_it(database: Database, kind: MessageK
         assert (second.given, row.status, row.reason) == ([], "unknown", "dispatcher_lost")
     else:
         assert (second.given, row.status, row.attempts) == (["k"], "sent", 2)
+
+
+@KINDS
+@pytest.mark.parametrize("refusals", [1, ATTEMPTS - 1, ATTEMPTS])
+def test_what_was_sent_is_noted_although_the_store_is_busy_and_else_counts_as_in_doubt(
+    database: Database, monkeypatch: pytest.MonkeyPatch, kind: MessageKind, refusals: int
+) -> None:
+    put(database, kind)
+    transport, write, left = Recording(), database.write, refusals
+
+    def busy(work: Any) -> Any:
+        nonlocal left
+        if transport.given and left:
+            left -= 1
+            raise StoreBusyError
+        return write(work)
+
+    with monkeypatch.context() as patch, contextlib.suppress(StoreBusyError):
+        patch.setattr(database, "write", busy)
+        dispatcher(database, transport).step()
+    time_passes(database)
+    while dispatcher(database, transport, "other").step():
+        time_passes(database)
+
+    (row,) = rows(database)
+    if refusals < ATTEMPTS:
+        assert (transport.given, row.status) == (["k"], "sent")
+    elif kind is ONCE:
+        assert (transport.given, row.status) == (["k"], "unknown")
+    else:
+        assert (transport.given, row.status) == (["k", "k"], "sent")
 
 
 @KINDS

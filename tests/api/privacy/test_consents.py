@@ -18,6 +18,7 @@ from api.storage.tables.customers import customer_consent
 from tests.api.conftest import MakeClient
 
 NOW = datetime(2026, 11, 20, 8, tzinfo=UTC)
+SECRET = b"s" * 32
 GIVEN = {"granted": True, "source": "paper"}
 
 
@@ -98,7 +99,9 @@ def test_of_customers_who_were_merged_the_latest_word_counts_and_a_tie_is_a_refu
 
         def work(connection: Connection) -> Consent:
             caller = system_caller("test")
-            return change_consent(connection, caller, ids, Purpose.MARKETING, change, if_match=version, now=at)
+            return change_consent(
+                connection, caller, ids, Purpose.MARKETING, change, if_match=version, secret=SECRET, now=at
+            )
 
         return database.write(work)
 
@@ -124,10 +127,11 @@ def test_to_forget_a_customer_is_to_forget_who_was_merged_into_them(database: Da
         for one_id in ("old", "new", "other"):
             change_consent(
                 connection, system_caller("test"), [one_id], Purpose.MARKETING,
-                ConsentChange(granted=True, source="phone"), if_match='"1"', now=NOW,
+                ConsentChange(granted=True, source="phone"), if_match='"1"', secret=SECRET,
+                now=NOW,
             )  # fmt: skip
         person = Person("new", ("lead:leads:1",), ("old",))
-        forget(connection, system_caller("test"), person, reason="x", secret=b"s" * 32, engine=database.kind, now=NOW)
+        forget(connection, system_caller("test"), person, reason="x", secret=SECRET, engine=database.kind, now=NOW)
 
     database.write(work)
 

@@ -1,0 +1,48 @@
+"""What the operational store holds of somebody who is erased, taken out: by customer, and by identity.
+
+The API does it with the order (`api.privacy.erasure`), the night with whom only it finds to be the same person.
+"""
+
+from collections.abc import Collection
+
+from sqlalchemy import Connection, and_, case, delete, or_, select, update
+
+from api.storage.tables.access import patient_account, patient_link, patient_session
+from api.storage.tables.customers import customer_consent
+from api.storage.tables.idempotency import idempotency
+from api.storage.tables.outbox import ERASED, outbox
+
+
+def forget_customers(connection: Connection, one_ids: Collection[str]) -> None:
+    """Take out consents, stored answers and the texts of messages; what waits to be sent never leaves."""
+    connection.execute(delete(customer_consent).where(customer_consent.c.one_id.in_(one_ids)))
+    targets = [f"customer:{one_id}" for one_id in one_ids]
+    connection.execute(delete(idempotency).where(idempotency.c.target.in_(targets)))
+    waits, status = outbox.c.status == "waiting", outbox.c.status
+    values = {
+        "payload": {},
+        "status": case((waits, "dropped"), else_=status),
+        # What is being sent this moment leaves as it was taken, or not at all (`api.outbox.messages.settle`).
+        "reason": case((or_(waits, status == "sending"), ERASED), else_=outbox.c.reason),
+    }
+    # In one statement: between two a message may come back from a dispatcher and wait, empty.
+    connection.execute(update(outbox).where(outbox.c.subject.in_(one_ids)).values(values))
+
+
+def forget_identities(connection: Connection, identity_keys: Collection[str]) -> None:
+    """Take out accounts, links and sessions; keys are `<kind>:<scope>:<id>`, as `dim_identity` has them."""
+    for kind, scope, source_id in (key.split(":", 2) for key in identity_keys):
+        if kind == "patient":
+            connection.execute(delete(patient_link).where(patient_link.c.patient_id == source_id))
+            ours = patient_session.c.patient_id == source_id
+            connection.execute(update(patient_session).where(ours).values(patient_id=None))
+        elif kind == "mini_program_user":
+            _drop_account(connection, scope, source_id)
+
+
+def _drop_account(connection: Connection, app_id: str, openid: str) -> None:
+    found = and_(patient_account.c.app_id == app_id, patient_account.c.openid == openid)
+    accounts = select(patient_account.c.id).where(found)
+    connection.execute(delete(patient_session).where(patient_session.c.account_id.in_(accounts)))
+    connection.execute(delete(patient_link).where(patient_link.c.account_id.in_(accounts)))
+    connection.execute(delete(patient_account).where(found))
