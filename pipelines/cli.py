@@ -20,6 +20,7 @@ from pipelines.clock import SystemClock, last_full_day
 from pipelines.ingest.contracts import InvalidContract
 from pipelines.settings import PipelineSettings
 from pipelines.show import NightProgress, show_result, show_status
+from pipelines.telling import reason
 from segment_engine.runtime.published import DamagedPointerError
 from segment_engine.runtime.settings import PREFIX, SharedSettings, wrong_settings
 
@@ -130,7 +131,8 @@ def nightly(
         _fail(str(error), code=2)
     except Exception as error:  # (whatever failed, the operator reads one message and the record has the rest)
         progress.stop()
-        _fail(f"the night of {day} failed; the last good version stays served / 夜间任务失败,仍提供上一版本\n{error}")
+        why = f"the night of {day} failed; the last good version stays served / 夜间任务失败,仍提供上一版本"
+        _fail(f"{why}\n{reason(error)}")
     show_result(out, record)
 
 

@@ -19,6 +19,7 @@ from pipelines import steps
 from pipelines.clock import Clock
 from pipelines.settings import PipelineSettings
 from pipelines.steps import StepReport
+from pipelines.telling import told
 from pipelines.warehouse.dbt import DbtSession
 from pipelines.warehouse.load import BatchResult
 from pipelines.warehouse.lock import writer_lock
@@ -135,7 +136,7 @@ def run_night(
                 _run_steps(settings, as_of, clock, record, progress, force, dbt)
         except BaseException as error:
             record.status = "failed"
-            record.error = f"{type(error).__name__}: {error}"
+            record.error = told(error)
             raise
         finally:
             record.finished_at = clock.now().astimezone(settings.zone).isoformat()

@@ -16,6 +16,8 @@ from pipelines.sample.generate import write_sample
 from pipelines.settings import PipelineSettings
 from segment_engine.runtime.folders import DataFolders
 from segment_engine.runtime.published import read_pointer
+from tests.postgres import MISSING, find_binaries, running_server
+from tests.stores import PostgresStores
 
 # A busy machine is slow, not wrong.
 hypothesis.settings.register_profile("house", deadline=None)
@@ -29,9 +31,10 @@ CUSTOMERS = 1_200
 
 # Files that run whole nights or processes, longest first: started last, they would keep one processor waiting.
 LONG = (
-    "faults/", "pipelines/test_dagster", "erasure/test_erasure", "end_to_end/", "pipelines/test_readme",
-    "pipelines/test_cli", "pipelines/test_processes", "dbt/", "api/race/", "api/test_schemathesis", "api/jobs/",
-    "api/access/", "api/test_export",
+    "faults/", "pipelines/test_dagster", "erasure/test_erasure", "end_to_end/", "erasure/test_postgres",
+    "erasure/test_dagster", "pipelines/test_readme", "erasure/test_kill_swap", "pipelines/test_cli",
+    "pipelines/test_processes", "dbt/", "api/race/", "api/test_schemathesis", "api/jobs/", "api/access/",
+    "api/test_export",
 )  # fmt: skip
 
 
@@ -98,6 +101,16 @@ def night(sample_landing: Path, made_once: MadeOnce) -> PipelineSettings:
 def published_version(night: PipelineSettings) -> Path:
     """The file that the shared night published."""
     return night.folders.published / read_pointer(night.folders).file
+
+
+@pytest.fixture(scope="session")
+def postgres_stores() -> Iterator[PostgresStores]:
+    """A PostgreSQL of this test process's own; skips where the machine has none."""
+    binaries = find_binaries()
+    if binaries is None:
+        pytest.skip(MISSING)
+    with running_server(binaries) as socket:
+        yield PostgresStores(socket)
 
 
 @pytest.fixture

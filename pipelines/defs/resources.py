@@ -11,6 +11,7 @@ import dagster as dg
 from dagster_dbt import DbtCliResource, DbtProject
 
 from pipelines.clock import Clock, SystemClock
+from pipelines.defs.telling import values_kept_back
 from pipelines.nightly import RunTimes
 from pipelines.settings import PipelineSettings
 from pipelines.steps import BusinessDayError, check_business_day
@@ -34,10 +35,14 @@ class Platform(dg.ConfigurableResource[None]):
     def writing(self, step: str, day: date) -> Iterator[PipelineSettings]:
         """Settings for a step that writes, with the lock held; a night run from a shell waits or is waited for.
 
-        A day that no night can run fails the step before any work; trying again would not help.
+        A day that no night can run fails the step before any work; trying again would not help. What fails in the block
+        reaches Dagster without values of cells.
         """
         settings = self.settings()
-        with writer_lock(settings.folders, wait_seconds=max(settings.lock_wait_seconds, 600), owner=f"dagster {step}"):
+        with (
+            values_kept_back(),
+            writer_lock(settings.folders, wait_seconds=max(settings.lock_wait_seconds, 600), owner=f"dagster {step}"),
+        ):
             try:
                 check_business_day(settings, day, today=self.clock().now().date())
             except BusinessDayError as error:

@@ -8,6 +8,7 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtC
 
 from pipelines.defs.partitions import BUSINESS_DAYS, SINGLE_RUN
 from pipelines.defs.resources import OWNERS, POOL, Platform, business_day, dbt_project
+from pipelines.defs.telling import without_values_of
 from pipelines.steps import building
 from pipelines.warehouse.built import Stage
 from pipelines.warehouse.dbt import BEFORE_IDENTITY, BUILD_OPTIONS, dbt_environment
@@ -54,7 +55,7 @@ def identity_inputs(context: dg.AssetExecutionContext, dbt: DbtCliResource, plat
         building(settings, day, Stage.INPUTS, whole=whole),
         dbt_environment(settings, day),
     ):
-        yield from dbt.cli(["build", *BUILD_OPTIONS], context=context).stream()
+        yield from without_values_of(dbt.cli(["build", *BUILD_OPTIONS], context=context)).stream()
 
 
 @dbt_assets(
@@ -75,4 +76,4 @@ def marts_and_checks(context: dg.AssetExecutionContext, dbt: DbtCliResource, pla
         building(settings, day, Stage.CHECKED, whole=whole),
         dbt_environment(settings, day),
     ):
-        yield from dbt.cli(["build", *BUILD_OPTIONS], context=context).stream()
+        yield from without_values_of(dbt.cli(["build", *BUILD_OPTIONS], context=context)).stream()

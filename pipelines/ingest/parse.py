@@ -25,6 +25,7 @@ from pipelines.ingest.rejects import write_numbered_rejects, write_text_rejects
 from pipelines.ingest.sandbox import Sandboxes, open_sandbox
 from pipelines.ingest.spelling import Spelling, csv_spelling
 from pipelines.ingest.staging import IN_FILE_ORDER, UNNUMBERED, TypedRows, staged_counts, typed_rows, write_staged
+from pipelines.telling import without_values
 
 SHOWN_ERROR_CHARACTERS = 200
 
@@ -166,4 +167,4 @@ def _is_numbered(request: ParseRequest) -> bool:
 
 
 def _in_short(error: Exception) -> str:
-    return str(error).partition("\n")[0][:SHOWN_ERROR_CHARACTERS]
+    return without_values(str(error)).partition("\n")[0][:SHOWN_ERROR_CHARACTERS]

@@ -83,6 +83,11 @@ REFUSALS: Mapping[str, Reason] = _catalogue(
         "批次号已用于其他内容, 请换新的批次号",
         "this batch id was already loaded with other content; use a new one",
     ),
+    Reason(
+        "erased_batch_unreadable",
+        "该批次曾含已删除的个人信息, 重新送达的文件无法逐行核对, 已移除",
+        "the batch held a person who was erased; what came again cannot be looked through and was removed",
+    ),
 )
 
 

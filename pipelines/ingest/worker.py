@@ -16,6 +16,7 @@ from pipelines.ingest.parse import parse_file
 from pipelines.ingest.parse_messages import ParseReply, ParseRequest
 from pipelines.ingest.quarantine import refusal
 from pipelines.ingest.sandbox import Sandboxes
+from pipelines.telling import told
 
 ORPHAN_CHECK_SECONDS = 1.0
 CRASHED = 70
@@ -46,7 +47,7 @@ def _answer(request: ParseRequest, sandboxes: Sandboxes) -> tuple[ParseReply, bo
     try:
         return parse_file(request, sandboxes), True
     except BaseException as error:  # a Rust panic is no Exception; nothing may end the night
-        print(f"{request.file.name}: {type(error).__name__}: {error}"[:2000], file=sys.stderr)
+        print(f"{request.file.name}: {told(error)}"[:2000], file=sys.stderr)
         return ParseReply(problem=refusal("parser_crashed", request.file.name)), False
 
 

@@ -14,6 +14,7 @@ from threading import Thread
 from typing import Any, Self
 
 from pipelines.settings import PipelineSettings
+from pipelines.telling import without_values
 
 PROJECT_DIR = Path(__file__).resolve().parents[2] / "dbt_project"
 
@@ -106,7 +107,7 @@ class DbtSession:
             # The adapter keeps its files open for a next command; the steps after this one need them.
             DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
         if outcome.exception is not None:
-            raise DbtFailedError([], str(outcome.exception)) from outcome.exception
+            raise DbtFailedError([], without_values(str(outcome.exception))) from outcome.exception
         results = [_node_result(result) for result in getattr(outcome.result, "results", ())]
         failed = [result for result in results if result.status in {"error", "fail"}]
         if failed or not outcome.success:
@@ -150,6 +151,7 @@ def common_arguments(settings: PipelineSettings) -> list[str]:
         "--target-path", str(target_path(settings)),
         "--log-path", str(settings.folders.build.resolve() / "dbt_logs"),
         "--log-level", "none",
+        "--log-level-file", "error",
         "--no-print",
     ]  # fmt: skip
 
@@ -179,13 +181,15 @@ def dbt_environment(settings: PipelineSettings, as_of: date) -> Iterator[None]:
 
 
 def dbt_variables(settings: PipelineSettings) -> dict[str, str]:
-    """What `profiles.yml` reads, by name."""
+    """What `profiles.yml` and dbt itself read, by name."""
     return {
         "CDP_DATA_DIR": str(settings.data_dir.resolve()),
         "CDP_TIMEZONE": settings.timezone,
         "CDP_THREADS": str(settings.threads),
         "CDP_MEMORY_LIMIT": settings.memory_limit,
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        # Below it dagster-dbt keeps dbt's logs and results, which may quote values: among the data, not the code.
+        "DBT_TARGET_PATH": str(target_path(settings)),
     }
 
 
@@ -204,7 +208,7 @@ def _node_result(result: Any) -> NodeResult:
         name=result.node.name,
         resource_type=str(result.node.resource_type),
         status=str(result.status),
-        message=(result.message or "").strip(),
+        message=without_values((result.message or "").strip()),
         failures=result.failures or 0,
         seconds=result.execution_time,
         description=result.node.description,

@@ -6,7 +6,8 @@ What a manifest may say belongs to `pipelines.ingest.manifest`; loading to `load
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+import shutil
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -79,9 +80,21 @@ def read_batch(folder: Path) -> LandedBatch:
 def remove_unlisted(batch: LandedBatch) -> None:
     """Remove what lies in a redacted batch's folder beside its files: a killed run left there what it had replaced."""
     assert batch.manifest is not None and batch.manifest.erased_rows is not None
-    listed = {MANIFEST_NAME, *(file.name for file in batch.manifest.files)}
-    for stray in batch.folder.iterdir():
-        if stray.name not in listed:
+    _remove_all_but(batch.folder, {MANIFEST_NAME, *(file.name for file in batch.manifest.files)})
+
+
+def remove_data_files(batch: LandedBatch) -> None:
+    """Remove everything in a batch's folder but its manifest."""
+    _remove_all_but(batch.folder, {MANIFEST_NAME})
+
+
+def _remove_all_but(folder: Path, names: Collection[str]) -> None:
+    for stray in folder.iterdir():
+        if stray.name in names:
+            continue
+        if stray.is_dir() and not stray.is_symlink():
+            shutil.rmtree(stray)
+        else:
             stray.unlink()
 
 

@@ -19,7 +19,7 @@ from pipelines.ingest.contracts import load_contracts
 from pipelines.ingest.problems import Problem
 from pipelines.ingest.quarantine import refusal
 from pipelines.settings import PipelineSettings
-from pipelines.warehouse.landing import LandedBatch
+from pipelines.warehouse.landing import LandedBatch, remove_data_files, remove_unlisted
 from pipelines.warehouse.ledger import Known, LedgerEntry, known_batches, says_already, write_entry
 from pipelines.warehouse.parser import Parser, ParserPool
 from pipelines.warehouse.prepare import PreparedBatch, number_rows, prepare_batch
@@ -70,10 +70,11 @@ def ingest_all(
     remove_orphans(con, settings.folders)
     known = known_batches(con)
     results: list[BatchResult] = []
-    new = [batch for batch in batches if _is_new(batch, known)]
-    with _parsing_ahead(settings, new, redactor) as (parser, parsed):
+    # What comes again under a known id is never loaded, but it may have brought an erased person back into landing.
+    opened = {b.identity for b in batches if _is_new(b, known) or (redactor is not None and not _is_same(b, known))}
+    with _parsing_ahead(settings, [b for b in batches if b.identity in opened], redactor) as (parser, parsed):
         for batch in batches:
-            prepared = next(parsed) if _is_new(batch, known) else None
+            prepared = next(parsed) if batch.identity in opened else None
             results.append(_finish(con, settings, batch, known.get(batch.identity), prepared, parser))
             if on_progress is not None:
                 on_progress(results[-1])
@@ -93,6 +94,10 @@ def ingest_batch(
 
 def _is_new(batch: LandedBatch, known: Mapping[tuple[str, str, str], Known]) -> bool:
     return batch.identity not in known
+
+
+def _is_same(batch: LandedBatch, known: Mapping[tuple[str, str, str], Known]) -> bool:
+    return batch.identity in known and known[batch.identity].manifest_sha256 == batch.manifest_sha256
 
 
 @contextmanager
@@ -131,20 +136,41 @@ def _finish(
     parser: Parser,
 ) -> BatchResult:
     began = time.perf_counter()
-    if known is not None and known.manifest_sha256 == batch.manifest_sha256:
-        return _unchanged(batch, known)
-    if known is not None:
-        return _refuse(con, settings, batch, [refusal("batch_id_reused", "/batch_id"), *batch.problems])
-    assert prepared is not None
+    if prepared is None:
+        assert known is not None
+        return _finish_known(con, settings, batch, known)
     try:
-        result = (
-            _refuse(con, settings, prepared.batch, list(prepared.problems))
-            if prepared.problems
-            else _load(con, settings, prepared, parser)
-        )
+        if known is not None:
+            result = _finish_known(con, settings, prepared.batch, known, prepared.problems)
+        elif prepared.problems:
+            result = _refuse(con, settings, prepared.batch, list(prepared.problems))
+        else:
+            result = _load(con, settings, prepared, parser)
     finally:
         prepared.remove_staged()
     return replace(result, seconds=prepared.seconds + time.perf_counter() - began)
+
+
+def _finish_known(
+    con: DuckDBPyConnection,
+    settings: PipelineSettings,
+    batch: LandedBatch,
+    known: Known,
+    problems: Sequence[Problem] = (),
+) -> BatchResult:
+    """A batch that was loaded: unchanged, or refused since its content is another; nobody erased stays in its folder.
+
+    `problems` are of one that was prepared: why it could not be looked through.
+    """
+    if known.manifest_sha256 == batch.manifest_sha256:
+        if batch.manifest is not None and batch.manifest.erased_rows is not None:
+            remove_unlisted(batch)
+        return _unchanged(batch, known)
+    reasons = [refusal("batch_id_reused", "/batch_id"), *(problems or batch.problems)]
+    if problems and known.erased_rows:
+        remove_data_files(batch)
+        reasons.append(refusal("erased_batch_unreadable", "/files"))
+    return _refuse(con, settings, batch, reasons)
 
 
 def _unchanged(batch: LandedBatch, known: Known) -> BatchResult:

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from duckdb import DuckDBPyConnection
 
@@ -60,11 +61,7 @@ def new_warehouse(settings: PipelineSettings, tombstones: Collection[str]) -> It
         yield con
         con.execute(f"detach {OLD}")
         con.execute("checkpoint")
-    descriptor = os.open(file, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    _sync(file)
 
 
 def find_erased(con: DuckDBPyConnection, requests: Sequence[ErasureRequest]) -> Found:
@@ -174,7 +171,10 @@ def swap(folders: DataFolders) -> None:
         *(folders.build / name for name in ("spill", "tmp", "dbt_logs")),
     ):
         shutil.rmtree(folder, ignore_errors=True)
+    _forget_dbt_runs(folders.build / "dbt_target")
     (folders.build / NEW_FILE).replace(folders.warehouse)
+    # Were the rename lost in a power cut, the old file would look for its segments.
+    _sync(folders.build)
     shutil.rmtree(folders.build / "raw", ignore_errors=True)
 
 
@@ -267,6 +267,21 @@ def _count(con: DuckDBPyConnection, statement: str) -> int:
 def _texts(con: DuckDBPyConnection, query: str) -> tuple[str, ...]:
     """The texts of a query's only column."""
     return tuple(text for (text,) in con.execute(query).fetchall())
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _forget_dbt_runs(target: Path) -> None:
+    """Remove dbt's logs and results, whose errors may quote values; the parsed project stays, publishing reads it."""
+    (target / "run_results.json").unlink(missing_ok=True)
+    for folder in target.glob("*/"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove_database(folders: DataFolders, name: str) -> None:

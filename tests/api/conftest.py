@@ -19,7 +19,6 @@ from api.settings import ApiSettings
 from api.storage.database import Database
 from api.storage.tables.access import actor, actor_role, role
 from pipelines.settings import PipelineSettings
-from tests.postgres import MISSING, find_binaries, running_server
 from tests.stores import PostgresStores, SqliteStores, StoreSettings
 
 ENGINES = ("sqlite", "postgresql")
@@ -29,15 +28,6 @@ Stores = SqliteStores | PostgresStores
 @pytest.fixture(scope="session")
 def sqlite_stores(tmp_path_factory: pytest.TempPathFactory) -> SqliteStores:
     return SqliteStores(tmp_path_factory.mktemp("store"))
-
-
-@pytest.fixture(scope="session")
-def postgres_stores() -> Iterator[PostgresStores]:
-    binaries = find_binaries()
-    if binaries is None:
-        pytest.skip(MISSING)
-    with running_server(binaries) as socket:
-        yield PostgresStores(socket)
 
 
 @pytest.fixture(params=ENGINES)

@@ -4,7 +4,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,25 +22,25 @@ from pipelines.status import platform_status
 from pipelines.warehouse.connection import connect_warehouse
 from segment_engine.runtime.published import Pointer, open_current
 from segment_engine.runtime.secret import person_digest, tenant_secret
-from tests.conftest import FixedClock
 from tests.erasure.canary import found_in
-from tests.erasure.world import ZONE, Someone, chain, is_refused_of, land, open_store, texts_of
+from tests.erasure.first_night import (
+    CANARY,
+    DAY,
+    GONE,
+    KEPT,
+    NEXT,
+    REFUSED,
+    SEGMENT_ROWS,
+    ZOE,
+    canarys_keys,
+    clock,
+)
+from tests.erasure.world import ZONE, land, open_store
 
-DAY = date(2026, 11, 20)
-NEXT = DAY + timedelta(days=1)
-CANARY = Someone("canary", "13712340987")
-REFUSED = Someone("refused", CANARY.phone, same_as="canary")
-WALTER, ZOE = Someone("walter", "13800000001", referrer="canary-patient"), Someone("zoe", "13800000002")
 CONTRACTS = load_contracts()
-GONE, KEPT = texts_of(CANARY, CONTRACTS.values())
-# Of a refused row nothing is kept, whatever the table.
-GONE |= set().union(*texts_of(REFUSED, filter(is_refused_of, CONTRACTS.values()))) - KEPT
 RESTRICTED = [contract for contract in CONTRACTS.values() if contract.erasure == "restrict"]
 LOST = CONTRACTS["saas", "appointments"]
-
-
-def clock(day: date) -> FixedClock:
-    return FixedClock(datetime.combine(day + timedelta(days=1), datetime.min.time(), ZONE) + timedelta(minutes=30))
+DELIVERED = Path("saas", "patients", "b1")
 
 
 @dataclass
@@ -91,17 +91,6 @@ def _requests(settings: PipelineSettings) -> list[tuple[Any, ...]]:
     return rows
 
 
-def canarys_keys(settings: PipelineSettings) -> tuple[str, list[str]]:
-    """The canary's one_id and identity keys."""
-    with open_current(settings.folders, timezone="Asia/Shanghai")[0] as con:
-        keys = con.execute(
-            "select one_id, identity_key from marts.dim_identity where one_id ="
-            " (select one_id from marts.dim_identity where identity_key = 'patient:saas:canary-patient')"
-        ).fetchall()
-    assert len(keys) == 5
-    return keys[0][0], [key for _, key in keys]
-
-
 def order_erasure(settings: PipelineSettings, *, leave_out: tuple[str, ...]) -> None:
     """What the API does at once; it has not heard of the identities that are left out."""
     one_id, keys = canarys_keys(settings)
@@ -144,19 +133,18 @@ class Life:
 
 
 @pytest.fixture(scope="module")
-def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
+def life(first_night: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
     root = tmp_path_factory.mktemp("erasure") / "data"
+    shutil.copytree(first_night, root)
     settings = PipelineSettings(data_dir=root)
     with pytest.MonkeyPatch.context() as patch:
-        # Rows of most first batches are kept as segments, those of the others in the tail.
-        patch.setattr("pipelines.warehouse.segments.SEGMENT_ROWS", 3)
-        chain(settings, DAY, [CANARY, WALTER, ZOE], quarantined=REFUSED)
-        run_night(settings, as_of=DAY, clock=clock(DAY))
+        patch.setattr("pipelines.warehouse.segments.SEGMENT_ROWS", SEGMENT_ROWS)
         open_store(settings, canarys_keys(settings)[0])
         idle = run_night(settings, as_of=DAY, clock=clock(DAY))
         scatter(settings)
         steps.ingest(settings, DAY)
         before = moment(settings)
+        shutil.copytree(settings.folders.landing / DELIVERED, root.with_name("delivered"))
         shutil.rmtree(settings.folders.landing / LOST.source / LOST.table / "b1")
         order_erasure(settings, leave_out=("wecom_contact", "mini_program_user"))
         night_failing_in("prepare_identity", settings, patch)
@@ -167,7 +155,7 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
         synchronise_again(settings)
         steps.ingest(settings, NEXT)
         yield Life(settings, before, idle, failed, erased, moment(settings), record)
-    shutil.rmtree(root)
+    shutil.rmtree(root.parent)
 
 
 def night_failing_in(step: str, settings: PipelineSettings, patch: pytest.MonkeyPatch) -> None:
@@ -183,7 +171,8 @@ def night_failing_in(step: str, settings: PipelineSettings, patch: pytest.Monkey
 
 
 def synchronise_again(settings: PipelineSettings) -> None:
-    """The sources, which know nothing of the erasure, deliver the person with newer data once more."""
+    """The sources, which know nothing of the erasure, deliver the person once more: an old batch, and newer data."""
+    shutil.copytree(settings.data_dir.with_name("delivered"), settings.folders.landing / DELIVERED, dirs_exist_ok=True)
     at = datetime.combine(NEXT, datetime.min.time(), ZONE) + timedelta(hours=9)
     for table in (("saas", "patients"), ("saas", "patient_phones"), ("saas", "visits"), ("wecom", "external_contacts")):
         contract = CONTRACTS[table]

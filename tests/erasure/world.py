@@ -170,7 +170,8 @@ def open_store(settings: PipelineSettings, one_id: str) -> None:
         con.execute(
             insert(outbox).values(
                 id="o1", kind="review.invitation", delivery="at_most_once", dedupe_key="v1", subject=one_id, attempts=0,
-                payload={"name": "canary-saas-patients-name"}, status="waiting", due_at=at, created_at=at,
+                payload={"name": "canary-saas-patients-name"}, status="waiting", created_at=at,
+                due_at=at + timedelta(days=3650),
             )
         )  # fmt: skip
 
