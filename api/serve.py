@@ -8,15 +8,24 @@ import sys
 import uvicorn
 from fastapi import FastAPI
 
+from api.clock import now
 from api.main import create_app
 from api.settings import ApiSettings
+from api.storage.database import StoreError, StoreUnusableError
+from api.store import open_store
 
 NOT_STARTED = 3
 
 
 def serve_api(settings: ApiSettings, *, host: str, port: int) -> None:
-    """Serve until a signal; exits with 3 when the application cannot start."""
-    app = create_app(settings)
+    """Serve until a signal; exits with 3 when the application cannot start, with a sentence that says why."""
+    try:
+        app = create_app(settings)
+        # The application does the same when it starts, but its errors are told with a traceback.
+        open_store(settings, app.state.database, now=now())
+    except (StoreError, StoreUnusableError) as error:
+        print(f"error {str(error) or 'the operational store is busy / 业务库繁忙'}", file=sys.stderr)
+        sys.exit(NOT_STARTED)
     config = uvicorn.Config(
         app,
         host=host,

@@ -65,6 +65,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(StoreBusyError)
     async def _store_busy(request: Request, error: StoreBusyError) -> JSONResponse:
+        log.warning("the operational store is busy", reason=str(error))
         return error_answer(request.scope, NotReadyError(STORE_BUSY, headers={"Retry-After": "1"}))
 
     @app.exception_handler(StoreGoneError)

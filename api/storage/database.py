@@ -18,7 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from api.storage import postgres, sqlite
 from api.storage.group import BUSY_SECONDS, CommitGroup, WaitedTooLongError
 from api.storage.lock import FileLock, LockedTooLongError
-from api.storage.prepared import Prepared, Rows
+from api.storage.prepared import Prepared, Rows, errors_as_everywhere
 from segment_engine.runtime.settings import SharedSettings
 
 T = TypeVar("T")
@@ -80,8 +80,11 @@ class Database:
 
         On SQLite the loop reads the file itself, which is quicker than giving it to a thread.
         """
-        with _errors_as_such():
-            return await self._reader.look_up(statement, values)
+        try:
+            with _errors_as_such():
+                return await self._reader.look_up(statement, values)
+        except TimeoutError as error:
+            raise StoreBusyError from error
 
     def write(self, work: Callable[[Connection], T]) -> T:
         """Do the work in one transaction; `work` may be called again when the engine undid it for reasons of its own.
@@ -115,25 +118,18 @@ class Database:
             raise StoreUnusableError(f"the operational store ignores its settings / 业务库设置未生效: {wrong}")
 
     def scrub(self) -> None:
-        """Take deleted rows out of the files too: SQLite's log is emptied and the file rewritten, PostgreSQL vacuums.
+        """Take deleted rows out of the files too, by rewriting them. Raises StoreBusyError when others use them.
 
         What a PostgreSQL keeps in its write-ahead log and in backups goes with their own retention.
         """
-        emptied = ["pragma wal_checkpoint(truncate)"] if self.kind == "sqlite" else []
-        endless = ["set statement_timeout = 0"] if self.kind == "postgresql" else []
-        with self._lock_held(), self._engine.connect() as connection:
-            driver = connection.connection.dbapi_connection
+        with _errors_as_such(), self._lock_held(), self._engine.connect() as connection:
+            driver = connection.connection.driver_connection
             assert driver is not None, "a connection that was just taken is open"
-            if self.kind == "postgresql":
-                driver.autocommit = True
-            cursor = driver.cursor()
-            for statement in (*endless, *emptied, "vacuum", *emptied):
-                cursor.execute(statement)
-                if statement in emptied and cursor.fetchall()[0][0]:
-                    connection.invalidate()
-                    raise StoreBusyError("somebody reads an old state of the store: its log keeps what was deleted")
-            cursor.close()
-            connection.invalidate()  # not back into the pool: it is set up differently now
+            connection.detach()  # it is set up differently from now on
+            with errors_as_everywhere("scrub", self._engine.dialect):
+                clean = sqlite.scrub(driver) if self.kind == "sqlite" else postgres.scrub(driver)
+        if not clean:
+            raise StoreBusyError("somebody reads an old state of the store: its log keeps what was deleted")
 
     async def finish(self) -> None:
         """Wait for what the event loop is writing; before `close`."""
@@ -157,7 +153,10 @@ class Database:
         for attempt in range(RETRIES + 1):
             try:
                 with self._transaction() as connection:
-                    return work(connection)
+                    result = work(connection)
+                    if self.kind == "postgresql":
+                        postgres.require_usable(connection)
+                    return result
             except DBAPIError as error:
                 if not postgres.may_be_repeated(error) or attempt == RETRIES:
                     raise
@@ -172,11 +171,11 @@ class Database:
 def _errors_as_such() -> Iterator[None]:
     try:
         yield
-    except (WaitedTooLongError, LockedTooLongError, TimeoutError, PoolTimeoutError) as error:
-        raise StoreBusyError from error
+    except (WaitedTooLongError, LockedTooLongError, PoolTimeoutError) as error:
+        raise StoreBusyError(type(error).__name__) from error
     except DBAPIError as error:
         if sqlite.is_busy(error) or postgres.is_busy(error):
-            raise StoreBusyError from error
+            raise StoreBusyError(str(error.orig)) from error
         if sqlite.is_gone(error) or postgres.is_gone(error):
             raise StoreGoneError(str(error.orig)) from error
         raise

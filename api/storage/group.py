@@ -9,6 +9,7 @@ as if each had been alone.
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,8 @@ BUSY_SECONDS = 5  # for which who writes waits for others who do
 # More would make the last of a group wait for too many others.
 GROUP = 32
 REPEATS = 3
+# After which nobody else is begun: what holds one writer up would hold up the next ones too.
+LONGEST_SECONDS = 1
 T = TypeVar("T")
 Work = Callable[[Connection], Any]
 
@@ -65,6 +68,7 @@ class _Ticket:
     result: Any = None
     error: BaseException | None = None
     repeats: int = 0
+    is_late: bool = False
 
     def tell(self) -> None:
         if self.told.done():  # who asked is gone
@@ -114,10 +118,18 @@ class CommitGroup:
             thread.shutdown()
 
     def _give_up(self, ticket: _Ticket) -> None:
+        ticket.is_late = True
         if ticket in self._waiting:  # else it has been begun, and will be told
             self._waiting.remove(ticket)
             ticket.error = WaitedTooLongError()
             ticket.tell()
+
+    def _put_back(self, tickets: list[_Ticket]) -> None:
+        """Before all others, but for those who were begun when their patience ended."""
+        self._waiting.extendleft(reversed(tickets))
+        for ticket in tickets:
+            if ticket.is_late:
+                self._give_up(ticket)
 
     async def _serve(self) -> None:
         while self._waiting:
@@ -128,18 +140,20 @@ class CommitGroup:
 
     async def _serve_in_thread(self) -> None:
         group = self._take()
+        if not group:
+            return
         try:
-            await self._in_thread(partial(_write_all, self._transactions, group))
+            left = await self._in_thread(partial(_write_all, self._transactions, group))
         except Exception as error:
             _tell_all(group, error)
             return
         except BaseException as error:  # whatever it is, nobody waits for ever
             _tell_all(group, error)
             raise
-        undone = [ticket for ticket in group if self._comes_again(ticket)]
-        self._waiting.extendleft(reversed(undone))
+        again = left + [ticket for ticket in group if self._comes_again(ticket)]
+        self._put_back(again)
         for ticket in group:
-            if ticket not in undone:
+            if ticket not in again:
                 ticket.tell()
 
     def _comes_again(self, ticket: _Ticket) -> bool:
@@ -192,11 +206,12 @@ class CommitGroup:
         return asyncio.get_running_loop().run_in_executor(self._thread, call)
 
     def _take(self) -> list[_Ticket]:
-        return [self._waiting.popleft() for _ in range(min(GROUP, len(self._waiting)))]
+        taken = [self._waiting.popleft() for _ in range(min(GROUP, len(self._waiting)))]
+        return [ticket for ticket in taken if not ticket.told.done()]  # else who asked is gone, or was told
 
     async def _write(self, connection: Connection, group: list[_Ticket]) -> None:
         try:
-            _write_each(self._transactions, connection, group)
+            left = _write_each(self._transactions, connection, group)
         except BaseException as error:  # not one writer's: the engine gave the whole transaction up
             _tell_all(group, error)
             self._transactions.rollback()
@@ -204,18 +219,23 @@ class CommitGroup:
         if not group:  # everybody gave up
             self._transactions.rollback()
             return
+        self._put_back(left)
+        begun = group[: len(group) - len(left)]
         try:
             await self._in_thread(self._transactions.commit)
         except Exception as error:
-            _tell_all(group, error)
+            _tell_all(begun, error)
             return
-        for ticket in group:
+        for ticket in begun:
             ticket.tell()
 
 
-def _write_each(transactions: Transactions, connection: Connection, group: list[_Ticket]) -> None:
-    """One after the other; raises what undid them all."""
-    for ticket in group:
+def _write_each(transactions: Transactions, connection: Connection, group: list[_Ticket]) -> list[_Ticket]:
+    """One after the other; raises what undid them all. Returns those not begun, since others held somebody up."""
+    ends_at = time.monotonic() + LONGEST_SECONDS
+    for at, ticket in enumerate(group):
+        if time.monotonic() > ends_at:
+            return group[at:]
         try:
             ticket.result = ticket.work(connection)
             transactions.keep_one(last=ticket is group[-1])
@@ -225,18 +245,20 @@ def _write_each(transactions: Transactions, connection: Connection, group: list[
             except Exception:
                 raise error from None  # for this reason nothing is left to go back to
             ticket.error = error
+    return []
 
 
-def _write_all(transactions: Transactions, group: list[_Ticket]) -> None:
-    """Begin, write and commit; raises what undid them all."""
+def _write_all(transactions: Transactions, group: list[_Ticket]) -> list[_Ticket]:
+    """Begin, write and commit; raises what undid them all. Returns those not begun."""
     connection = transactions.begin(wait=True)
     assert connection is not None, "waiting ends with a connection or an error"
     try:
-        _write_each(transactions, connection, group)
+        left = _write_each(transactions, connection, group)
     except BaseException:
         transactions.rollback()
         raise
     transactions.commit()
+    return left
 
 
 def _tell_all(group: list[_Ticket], error: BaseException) -> None:

@@ -7,19 +7,24 @@ from contextlib import closing
 from typing import Any
 
 import psycopg
-from psycopg import AsyncConnection, Error, OperationalError
+from psycopg import AsyncConnection, Error, OperationalError, sql
 from psycopg.pq import TransactionStatus
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 
 from api.storage.group import BUSY_SECONDS
 from api.storage.prepared import Prepared, Rows, errors_as_everywhere
+from api.storage.tables import METADATA
 
 # Who writes in a group waits here for the groups of other processes, before any row is locked: so they never end up
 # waiting for each other, and the head of the audit chain is free when they reach it.
 QUEUE = 0x63_64_70_77
-SERIALIZATION_FAILURE, DEADLOCK = "40001", "40P01"
-LOCK_TIMEOUT, STATEMENT_TIMEOUT, TOO_MANY_CONNECTIONS = "55P03", "57014", "53300"
+SERIALIZATION_FAILURE, DEADLOCK, LOCK_TIMEOUT, STATEMENT_TIMEOUT = "40001", "40P01", "55P03", "57014"
+# A statement prepared before a migration, or forgotten by a proxy.
+OUTDATED = ("0A000", "26000")
+# For a row or a table; meanwhile everybody waits who writes in a group.
+GROUP_LOCK_TIMEOUT = "2s"
+NEVER_DELETED = ("audit_head", "audit_log")
 STALE_SECONDS = 5  # after which a connection is asked whether it is still one
 # A statement that waits longer than this is told to the caller instead of piling up.
 OPTIONS = {
@@ -44,6 +49,7 @@ def engine_of(url: URL, **options: Any) -> Engine:
     size: Any = {"pool_size": 10, "max_overflow": 30, "pool_timeout": BUSY_SECONDS, "pool_use_lifo": True}
     engine = create_engine(url, **size, connect_args=connection_options(), **options)
 
+    @event.listens_for(engine, "connect")
     @event.listens_for(engine, "checkin")
     def _note(_driver: Any, record: Any) -> None:
         record.info["used"] = time.monotonic()
@@ -66,7 +72,8 @@ class Reader:
     def __init__(self, engine: Engine) -> None:
         self._dialect = engine.dialect
         _, address = self._dialect.create_connect_args(engine.url)
-        self._options = {**connection_options(), **address}
+        # Of several hosts the first may be gone, and whoever asks waits no longer than for a busy one.
+        self._options = {**address, **connection_options(), "connect_timeout": BUSY_SECONDS // 2}
         self._lines: dict[asyncio.AbstractEventLoop, _Line] = {}
 
     async def look_up(self, statement: Prepared, values: Mapping[str, Any]) -> Rows:
@@ -76,9 +83,10 @@ class Reader:
             if line.connection is not None and not line.connection.closed:
                 try:
                     return await statement.ask(line.connection, self._dialect, values)
-                except DBAPIError:
-                    if not line.connection.closed:
+                except DBAPIError as error:
+                    if not line.connection.closed and _state(error) not in OUTDATED:
                         raise
+                    line.hang_up()
             line.connection = await self._connect()
             return await statement.ask(line.connection, self._dialect, values)
 
@@ -122,6 +130,7 @@ class Writer:
         # A pool of its own: who begins is us, and a connection takes its time to change between the two ways.
         self._engine = engine_of(url, isolation_level="AUTOCOMMIT")
         self._connection: Connection | None = None
+        self._driver: psycopg.Connection[Any] | None = None
 
     def begin(self, *, wait: bool) -> Connection:
         """Open a transaction once nobody else has one open; always waits. A connection that was lost is replaced."""
@@ -134,8 +143,17 @@ class Writer:
 
     def _begun(self) -> Connection:
         self._connection = self._engine.connect()
+        driver = self._connection.connection.driver_connection
+        assert isinstance(driver, psycopg.Connection), "the engine is psycopg's"
+        # Kept, since a connection that is lost makes SQLAlchemy's own forget it.
+        self._driver = driver
         try:
-            self._run(f"begin; select pg_advisory_xact_lock({QUEUE}); savepoint one_writer")
+            # For SQLAlchemy only; else its first statement would begin, and undo everything where it fails.
+            self._connection.begin()
+            self._run(
+                f"begin; select pg_advisory_xact_lock({QUEUE});"
+                f" set local lock_timeout = '{GROUP_LOCK_TIMEOUT}'; savepoint one_writer"
+            )
         except BaseException:
             self.rollback()
             raise
@@ -143,7 +161,8 @@ class Writer:
 
     def keep_one(self, *, last: bool) -> None:
         """The next writer's savepoint in place of this one's; raises where this one left an error behind."""
-        if not last or self._driver().info.transaction_status is TransactionStatus.INERROR:
+        assert self._driver is not None, "called between begin and end"
+        if not last or self._driver.info.transaction_status is not TransactionStatus.INTRANS:
             self._run("release one_writer; savepoint one_writer")
 
     def undo_one(self) -> None:
@@ -176,21 +195,33 @@ class Writer:
 
     def _run(self, statements: str) -> None:
         """Several at once, which go over the network together."""
-        with errors_as_everywhere(statements, self._engine.dialect), closing(self._driver().cursor()) as cursor:
+        assert self._driver is not None, "called between begin and end"
+        with errors_as_everywhere(statements, self._engine.dialect), closing(self._driver.cursor()) as cursor:
             cursor.execute(statements, prepare=False)
 
-    def _driver(self) -> psycopg.Connection[Any]:
-        assert self._connection is not None, "called between begin and end"
-        driver = self._connection.connection.driver_connection
-        assert isinstance(driver, psycopg.Connection), "the engine is psycopg's"
-        return driver
-
     def _end(self, *, usable: bool = True) -> None:
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._driver = self._connection, None, None
         if connection is not None:
             if not usable:
                 connection.invalidate()
             connection.close()
+
+
+def scrub(driver: psycopg.Connection[Any]) -> bool:
+    """Rewrite every table that ever holds a person; the audit log never does, and is the longest."""
+    driver.autocommit = True
+    driver.execute("set statement_timeout = 0")
+    names = sql.SQL(", ").join(sql.Identifier(name) for name in sorted(METADATA.tables) if name not in NEVER_DELETED)
+    driver.execute(sql.SQL("vacuum (full) {}").format(names))
+    return True
+
+
+def require_usable(connection: Connection) -> None:
+    """Raise where an error was ignored after which nothing can be committed: PostgreSQL would undo without a word."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection), "the engine is psycopg's"
+    if driver.info.transaction_status is TransactionStatus.INERROR:
+        connection.exec_driver_sql("select 1")
 
 
 def may_be_repeated(error: BaseException) -> bool:
@@ -200,7 +231,7 @@ def may_be_repeated(error: BaseException) -> bool:
 
 def is_busy(error: DBAPIError) -> bool:
     """Whether others held what was asked for, for too long."""
-    return _state(error) in (LOCK_TIMEOUT, STATEMENT_TIMEOUT, TOO_MANY_CONNECTIONS)
+    return _state(error) in (LOCK_TIMEOUT, STATEMENT_TIMEOUT, SERIALIZATION_FAILURE, DEADLOCK)
 
 
 def is_gone(error: DBAPIError) -> bool:

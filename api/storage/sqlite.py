@@ -1,5 +1,6 @@
 """Connections to SQLite: the pool, and two that are kept, so that what they have read stays in their memory."""
 
+import sqlite3
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -20,6 +21,8 @@ PRAGMAS = {
     "trusted_schema": 0,
     "secure_delete": 1,  # deleted personal data leaves the file
 }
+UNUSABLE = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_CORRUPT", "SQLITE_NOTADB")
+EMPTY_LOG = "pragma wal_checkpoint(truncate)"
 
 
 def engine_of(url: URL) -> Engine:
@@ -96,8 +99,8 @@ class Writer:
 
     def keep_one(self, *, last: bool) -> None:
         """The next writer's savepoint in place of this one's."""
+        self._run("release one_writer")  # which tells of a transaction that is there no more
         if not last:
-            self._run("release one_writer")
             self._run("savepoint one_writer")
 
     def undo_one(self) -> None:
@@ -149,6 +152,15 @@ class Writer:
             connection.close()
 
 
+def scrub(driver: sqlite3.Connection) -> bool:
+    """Rewrite the file without what was deleted, and empty its log; False when a reader keeps the log."""
+    for statement in (EMPTY_LOG, "vacuum", EMPTY_LOG):
+        answer = driver.execute(statement).fetchall()
+        if statement == EMPTY_LOG and answer[0][0]:
+            return False
+    return True
+
+
 def is_busy(error: DBAPIError) -> bool:
     """Whether another program had the database."""
     return _name(error).startswith("SQLITE_BUSY")
@@ -156,7 +168,7 @@ def is_busy(error: DBAPIError) -> bool:
 
 def is_gone(error: DBAPIError) -> bool:
     """Whether the file cannot be read or written: the disk is full, damaged or not there."""
-    return _name(error).startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY"))
+    return _name(error).startswith(UNUSABLE)
 
 
 def _name(error: DBAPIError) -> str:

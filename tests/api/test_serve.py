@@ -123,6 +123,28 @@ def test_a_client_that_leaves_in_the_middle_of_a_body_harms_nobody(serve: Callab
     assert [line for line in lines if line["level"] == "error"] == []
 
 
+@pytest.mark.parametrize(
+    ("settings", "hint"),
+    [
+        ({"CDP_ENVIRONMENT": "production"}, "cdp db upgrade"),
+        ({"CDP_DATABASE_URL": "nonsense"}, "CDP_DATABASE_URL"),
+        ({"CDP_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}, "does not answer"),
+    ],
+)
+def test_a_store_that_cannot_be_used_is_told_in_a_sentence(tmp_path: Path, settings: dict[str, str], hint: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "CDP_DATA_DIR": str(tmp_path / "data"), **settings}
+    command = [sys.executable, "-m", "pipelines.cli", "serve", "--port", "1"]
+
+    ended = subprocess.run(
+        command, check=False, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+    )
+
+    assert ended.returncode == 3
+    assert ended.stderr.startswith("error ")
+    assert hint in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 def test_a_stopping_api_says_so_before_it_closes_its_doors(serve: Callable[..., Served]) -> None:
     served = serve(CDP_DRAIN_SECONDS="3")
 

@@ -36,6 +36,7 @@ class Life:
     ordered: dict[str, set[str]]
     erased: dict[str, set[str]]
     files: dict[str, set[str]]
+    pages: dict[str, set[str]]
     tables: dict[str, list[dict[str, Any]]]
     digests: set[str]
     answer: dict[str, Any]
@@ -65,7 +66,7 @@ def life(
             ordered = told(settings)
         record = run_night(settings, as_of=DAY, clock=clock(DAY))
         yield Life(
-            before, exported, ordered, told(settings), found_in(root, GONE), dump(settings),
+            before, exported, ordered, told(settings), found_in(root, GONE), pages(settings), dump(settings),
             {person_digest(secret, key) for key in keys}, answer.json(), record.run_id,
         )  # fmt: skip
     shutil.rmtree(root)
@@ -100,6 +101,17 @@ def dump(settings: PipelineSettings) -> dict[str, list[dict[str, Any]]]:
     return rows
 
 
+def pages(settings: PipelineSettings) -> dict[str, set[str]]:
+    """Which of the texts stand in which file of the database's tables and indexes."""
+    store = Database(settings)
+    with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as con:
+        con.execute(text("checkpoint"))
+        oid = con.execute(text("select oid from pg_database where datname = current_database()")).scalar_one()
+        folder = Path(con.execute(text("show data_directory")).scalar_one()) / "base" / str(oid)
+    store.close()
+    return found_in(folder, TEXTS)
+
+
 def told(settings: PipelineSettings) -> dict[str, set[str]]:
     """Which of the texts stand in which table; tables with none are left out."""
     spelt = {name: json.dumps(rows, ensure_ascii=False) for name, rows in dump(settings).items()}
@@ -115,6 +127,10 @@ def test_the_store_holds_the_person_before_so_that_their_absence_means_something
 
 def test_the_order_empties_the_store_at_once(life: Life) -> None:
     assert life.ordered == {}
+
+
+def test_no_page_of_the_database_holds_what_was_deleted(life: Life) -> None:
+    assert life.pages == {}
 
 
 def test_no_table_and_no_file_tells_of_the_erased_person(life: Life) -> None:

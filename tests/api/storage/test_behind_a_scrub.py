@@ -41,7 +41,7 @@ def scrubbing(database: Database) -> Iterator[None]:
             began.set()
             release.wait()
 
-    event.listen(database.engine, "invalidate", late)
+    event.listen(database.engine, "close_detached", late)
     thread = threading.Thread(target=database.scrub)
     thread.start()
     assert began.wait(10)

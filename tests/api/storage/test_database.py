@@ -68,6 +68,13 @@ def test_a_server_that_is_not_there_is_told_without_the_password(tmp_path: Path)
     assert "geheim99" not in str(told.value)
 
 
+def test_a_file_that_is_no_store_is_told_in_words(tmp_path: Path) -> None:
+    (tmp_path / "operational.sqlite").write_bytes(b"no database at all" * 100)
+
+    with pytest.raises(StoreUnusableError, match="not a database"):
+        Database(ApiSettings(data_dir=tmp_path)).check()
+
+
 def test_what_the_engine_undid_is_done_again(postgres_stores: Any, tmp_path: Path) -> None:
     with postgres_stores.new(tmp_path) as settings:
         database = Database(ApiSettings(data_dir=tmp_path, **settings))

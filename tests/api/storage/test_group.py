@@ -5,15 +5,17 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, event
+from sqlalchemy.exc import DBAPIError
 
 from api.settings import ApiSettings
 from api.storage.database import Database, StoreBusyError, StoreGoneError
-from api.storage.group import CommitGroup, WaitedTooLongError
+from api.storage.group import LONGEST_SECONDS, CommitGroup, WaitedTooLongError
 from api.storage.sqlite import PRAGMAS
 from tests.api.storage.things import adding, all_at_once, things, together, with_things
 from tests.stores import SqliteStores, StoreSettings
@@ -240,6 +242,30 @@ def test_scrubbing_says_so_when_an_old_state_is_still_being_read(
     reader.close()
     sqlite_database.scrub()
     assert file.with_name(f"{file.name}-wal").stat().st_size == 0
+
+
+def test_a_transaction_that_the_last_writer_lost_is_nobodys_success(sqlite_database: Database) -> None:
+    def rolls_back(connection: Connection) -> None:
+        with suppress(DBAPIError):
+            connection.exec_driver_sql("insert or rollback into thing values (1)")
+
+    outcomes = all_at_once(sqlite_database, adding(1), rolls_back)
+
+    assert all(isinstance(outcome, Exception) for outcome in outcomes)
+    assert things(sqlite_database) == []
+
+
+def test_who_comes_after_a_slow_work_is_written_in_the_next_group(sqlite_database: Database) -> None:
+    commits: list[int] = []
+    event.listen(sqlite_database.engine, "commit", lambda _: commits.append(1))
+
+    def slow(_: Connection) -> str:
+        time.sleep(LONGEST_SECONDS + 0.05)
+        return "slow"
+
+    assert all_at_once(sqlite_database, adding(1), slow, adding(2), adding(3)) == [1, "slow", 2, 3]
+    assert len(commits) == 2
+    assert things(sqlite_database) == [1, 2, 3]
 
 
 def test_a_full_disk_is_told_as_such_to_everybody_who_was_written_with_it(sqlite_database: Database) -> None:

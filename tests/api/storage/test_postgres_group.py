@@ -1,6 +1,8 @@
 """Writers who are written together on PostgreSQL, and connections that are lost."""
 
 import asyncio
+import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -8,14 +10,15 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import Connection, Integer, bindparam, column, select, table, text
+from sqlalchemy import Connection, Integer, bindparam, column, literal, make_url, select, table, text
 from sqlalchemy.exc import DBAPIError
 
 from api.main import create_app
 from api.settings import ApiSettings
-from api.storage.database import Database, StoreGoneError
+from api.storage.database import Database, StoreBusyError, StoreGoneError
 from api.storage.postgres import QUEUE
 from api.storage.prepared import Prepared
+from api.storage.types import Moment
 from tests.api.conftest import bearer, make_actor
 from tests.api.storage.things import adding, all_at_once, things, with_things
 from tests.stores import PostgresStores
@@ -61,6 +64,7 @@ def test_who_is_undone_again_and_again_is_told(postgres_database: Database) -> N
 
     outcomes = all_at_once(postgres_database, always, adding(1))
 
+    assert isinstance(outcomes[0], StoreBusyError)
     assert "again" in str(outcomes[0])
     assert outcomes[1] == 1
 
@@ -75,6 +79,93 @@ def test_an_error_that_a_work_kept_to_itself_does_no_harm_to_its_neighbours(post
     assert outcomes[::2] == [1, 2]
     assert all(isinstance(outcome, DBAPIError) for outcome in outcomes[1::2])
     assert things(postgres_database) == [1, 2]
+
+
+def test_whoever_is_held_up_by_others_holds_up_nobody_for_long(postgres_database: Database) -> None:
+    def innocent(connection: Connection) -> str:
+        connection.exec_driver_sql("insert into other values (1)")
+        return "done"
+
+    with postgres_database.engine.begin() as connection:
+        connection.exec_driver_sql("create table other (id integer)")
+    with postgres_database.engine.connect() as holder:
+        holder.exec_driver_sql("lock table thing")
+        began = time.monotonic()
+        outcomes = all_at_once(postgres_database, *map(adding, (1, 2, 3, 4)), innocent)
+        seconds = time.monotonic() - began
+
+    assert all(isinstance(outcome, StoreBusyError) for outcome in outcomes)
+    assert seconds < 7.5  # not the time of four, one after the other
+    assert all_at_once(postgres_database, innocent, adding(6)) == ["done", 6]
+
+
+def test_a_server_that_is_lost_in_the_middle_of_a_work_is_told_as_such(postgres_database: Database) -> None:
+    def lost(connection: Connection) -> None:
+        connection.execute(text("select pg_terminate_backend(pg_backend_pid())"))
+
+    outcomes = all_at_once(postgres_database, adding(1), lost, adding(2))
+
+    assert all(isinstance(outcome, StoreGoneError) for outcome in outcomes)
+    assert all_at_once(postgres_database, adding(3)) == [3]
+    assert things(postgres_database) == [3]
+
+
+def test_a_value_that_cannot_be_bound_is_its_writers_error_only(postgres_database: Database) -> None:
+    def unbindable(connection: Connection) -> None:
+        connection.execute(select(literal(object(), Integer)).where(bindparam("x", "y", Moment()).is_(None)))
+
+    outcomes = all_at_once(postgres_database, unbindable, adding(1))
+
+    assert isinstance(outcomes[0], Exception)
+    assert outcomes[1] == 1
+    assert things(postgres_database) == [1]
+
+
+def test_what_was_undone_is_never_told_as_done(postgres_database: Database) -> None:
+    def ended(connection: Connection) -> str:
+        connection.exec_driver_sql("rollback")
+        return "done"
+
+    def silent(connection: Connection) -> str:
+        adding(7)(connection)
+        with suppress(DBAPIError):
+            connection.exec_driver_sql("select 1 / 0")
+        return "done"
+
+    outcomes = all_at_once(postgres_database, adding(1), ended)
+
+    assert all(isinstance(outcome, Exception) for outcome in outcomes)
+    with pytest.raises(DBAPIError):
+        postgres_database.write(silent)
+    assert things(postgres_database) == []
+
+
+def test_a_look_up_outlives_a_migration(postgres_database: Database) -> None:
+    async def before_and_after() -> list[Any]:
+        for _ in range(8):  # by now the statement is a prepared one
+            await postgres_database.look_up(ONE, {"number": 1})
+        with postgres_database.engine.begin() as connection:
+            connection.exec_driver_sql("alter table thing alter column id type bigint")
+            connection.exec_driver_sql("insert into thing values (1)")
+        return list(await postgres_database.look_up(ONE, {"number": 1}))
+
+    assert asyncio.run(before_and_after()) == [(1,)]
+
+
+def test_of_several_hosts_one_that_never_answers_is_passed_over(
+    postgres_stores: PostgresStores, tmp_path: Path
+) -> None:
+    with postgres_stores.new(tmp_path) as settings, socket.create_server(("127.0.0.1", 0)) as silent:
+        url = make_url(settings["database_url"])
+        port = silent.getsockname()[1]
+        hosts = {"host": ["127.0.0.1", str(url.query["host"])], "port": [str(port), "5432"]}
+        address = url.set(query={"host": ",".join(hosts["host"]), "port": ",".join(hosts["port"])})
+        database = Database(ApiSettings(data_dir=tmp_path, database_url=address.render_as_string(False)))
+
+        found = asyncio.run(database.look_up(Prepared(select(literal(1).label("one"))), {}))
+
+        assert list(found) == [(1,)]
+        database.close()
 
 
 def test_the_loop_goes_on_while_another_process_writes(postgres_database: Database) -> None:
