@@ -19,7 +19,7 @@ from api.settings import ApiSettings
 from api.storage.database import Database
 from api.storage.tables.access import actor, actor_role, role
 from pipelines.settings import PipelineSettings
-from tests.postgres import MISSING, find_binaries, running_server
+from tests.postgres import MISSING, find_binaries, memory, running_server
 from tests.stores import PostgresStores, SqliteStores, StoreSettings
 
 ENGINES = ("sqlite", "postgresql")
@@ -36,7 +36,8 @@ def postgres_stores() -> Iterator[PostgresStores]:
     binaries = find_binaries()
     if binaries is None:
         pytest.skip(MISSING)
-    with running_server(binaries) as socket:
+    # Each test has a database of its own: some 300 files, which a disk takes ten times as long to make and to drop.
+    with running_server(binaries, below=memory()) as socket:
         yield PostgresStores(socket)
 
 
