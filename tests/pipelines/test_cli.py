@@ -23,6 +23,7 @@ from pipelines.ingest.contracts import InvalidContract
 from pipelines.settings import PipelineSettings
 from pipelines.sql_shell import SqlShell
 from pipelines.warehouse.lock import writer_lock
+from tests.dropped import clinics_by_hand
 from tests.pipelines.damage import DAMAGED_POINTERS, damage_pointer
 
 COMMANDS = ["sample-data", "nightly", "status", "sql", "seal", "serve", "dagster", "demo", "doctor"]
@@ -339,17 +340,6 @@ def test_files_dropped_by_hand_are_sealed_and_loaded(runner: CliRunner, own_copy
     assert "1 rows" in sealed.output
     assert night.exit_code == 0, night.output
     assert "手工门诊" in found.output
-
-
-def clinics_by_hand(settings: PipelineSettings) -> Path:
-    folder = settings.folders.landing / "saas/clinics/by-hand"
-    folder.mkdir(parents=True)
-    (folder / "clinics.csv").write_text(
-        "clinic_id,clinic_name,is_headquarters,clinic_type,cdp_status,updated_at\n"
-        "HAND,手工门诊,否,直营,已开通,2026-11-20 10:00:00\n",
-        encoding="utf-8",
-    )
-    return folder
 
 
 @pytest.mark.parametrize(
