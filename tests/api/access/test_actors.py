@@ -1,6 +1,5 @@
 """People over the API, on both stores: who gives them roles where, who is shut out, and who must stay."""
 
-import threading
 from typing import Any
 
 from fastapi.testclient import TestClient
@@ -9,6 +8,7 @@ from api.access.actors import EVERY_CLINIC, Level, ScopeChannel
 from tests.api.access.people import a_role, actor_of, as_edit, audited, give, once, other, someone
 from tests.api.conftest import MakeClient, bearer
 from tests.api.probe import found
+from tests.at_once import at_once
 
 
 def test_a_clinics_admin_gives_roles_at_that_clinic_and_nowhere_else(client: TestClient) -> None:
@@ -129,19 +129,12 @@ def test_two_admins_who_remove_each_other_at_once_do_not_both_succeed(client: Te
     theirs = other(client)
     people = [(mine, actor_of(client, theirs)), (theirs, actor_of(client, mine))]
     bodies = {target: as_edit(client.get(f"/v1/access/actors/{target}").json(), roles=[]) for _, target in people}
-    start = threading.Barrier(2)
-    statuses: list[int] = []
 
-    def remove(headers: dict[str, str], target: str) -> None:
-        start.wait()
-        answer = client.put(f"/v1/access/actors/{target}", json=bodies[target], headers={**headers, "If-Match": '"1"'})
-        statuses.append(answer.status_code)
+    def remove(who: tuple[dict[str, str], str]) -> int:
+        headers, target = {**who[0], "If-Match": '"1"'}, who[1]
+        return client.put(f"/v1/access/actors/{target}", json=bodies[target], headers=headers).status_code
 
-    threads = [threading.Thread(target=remove, args=who) for who in people]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    statuses = at_once(remove, people)
 
     # The slower one was let in before it lost its roles, and then finds itself the last, or was not let in any more.
     assert statuses.count(200) == 1

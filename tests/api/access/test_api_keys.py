@@ -81,6 +81,26 @@ def test_a_key_made_for_a_colleague_does_not_grow_with_them(client: TestClient) 
     assert own["scopes"] is None
 
 
+def test_a_clinics_administrator_makes_keys_for_themselves_and_for_programs_but_for_no_colleague(
+    client: TestClient,
+) -> None:
+    admin = other(client, permissions=MANAGES, clinic_id="C1")
+    colleague = other(client, permissions=("customer.view",), clinic_id="C1")
+    program = other(client, permissions=("customer.view",), clinic_id="C1", kind="client")
+
+    answers = [
+        client.post(
+            "/v1/access/keys",
+            json={"actor_id": actor_of(client, owner), "name": "x", "scopes": None},
+            headers={**admin, **once()},
+        )
+        for owner in (admin, program, colleague)
+    ]
+
+    assert [answer.status_code for answer in answers] == [201, 201, 403]
+    assert found(answers[2]) == {("headquarters_only", "")}
+
+
 @pytest.mark.parametrize(
     ("changed", "problem"),
     [

@@ -1,6 +1,5 @@
 """Roles over the API, on both stores: what is in them, who may edit them, and how edits meet."""
 
-import threading
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from api.storage.tables.access import role
 from tests.api.access.people import MANAGES, a_role, actor_of, audited, once, other, someone, store_of
 from tests.api.conftest import MakeClient
 from tests.api.probe import found
+from tests.at_once import at_once
 
 
 def test_the_builtin_roles_are_there_from_the_start(client: TestClient) -> None:
@@ -114,19 +114,11 @@ def test_an_edit_names_the_version_it_was_made_from(
 
 def test_of_edits_made_at_once_from_one_version_exactly_one_wins(client: TestClient) -> None:
     place = client.post("/v1/access/roles", json=a_role("回访"), headers=once("k1")).headers["location"]
-    start = threading.Barrier(6)
-    statuses: list[int] = []
 
-    def edit(number: int) -> None:
-        start.wait()
-        answer = client.put(place, json=a_role(f"回访{number}"), headers={"If-Match": '"1"'})
-        statuses.append(answer.status_code)
+    def edit(number: int) -> int:
+        return client.put(place, json=a_role(f"回访{number}"), headers={"If-Match": '"1"'}).status_code
 
-    threads = [threading.Thread(target=edit, args=(number,)) for number in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    statuses = at_once(edit, range(6))
 
     assert sorted(statuses) == [200, 412, 412, 412, 412, 412]
     assert client.get(place).json()["version"] == 2
