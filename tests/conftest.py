@@ -29,9 +29,9 @@ CUSTOMERS = 1_200
 
 # Files that run whole nights or processes, longest first: started last, they would keep one processor waiting.
 LONG = (
-    "faults/", "pipelines/test_dagster", "erasure/test_erasure", "end_to_end/", "pipelines/test_readme",
-    "pipelines/test_cli", "pipelines/test_processes", "dbt/", "api/race/", "api/test_schemathesis", "api/jobs/",
-    "api/access/", "api/test_export",
+    "faults/", "pipelines/test_dagster", "erasure/", "end_to_end/", "pipelines/test_readme", "dbt/test_nights",
+    "analysts/", "pipelines/test_cli_seal", "pipelines/test_dbt_session", "warehouse/test_kill", "api/race/",
+    "api/test_schemathesis", "warehouse/test_load_order", "api/jobs/", "api/access/", "api/test_export",
 )  # fmt: skip
 
 
