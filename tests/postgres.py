@@ -11,6 +11,8 @@ from pathlib import Path
 
 MISSING = "NO POSTGRESQL ON THIS MACHINE: its half of the API suite did not run (Debian: apt-get install postgresql)"
 FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=64MB", "max_connections=200")
+# Where files are kept in memory (tmpfs), and how much of it a server may come to use.
+MEMORY, ROOM = Path("/dev/shm"), 4 << 30  # noqa: S108  (that is where Linux keeps it)
 
 
 def find_binaries() -> Path | None:
@@ -22,11 +24,20 @@ def find_binaries() -> Path | None:
     return places[-1].parent if places else None
 
 
+def memory() -> Path | None:
+    """A folder in memory with room for a server's files, if there is one; a container's has often 64 MB."""
+    has_room = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM
+    return MEMORY if has_room else None
+
+
 @contextmanager
-def running_server(binaries: Path, settings: tuple[str, ...] = FAST) -> Iterator[str]:
-    """A running server; yields the folder of its socket. It refuses to run as root, so root lends it another user."""
+def running_server(binaries: Path, settings: tuple[str, ...] = FAST, *, below: Path | None = None) -> Iterator[str]:
+    """A running server with its files `below` a folder; yields the folder of its socket.
+
+    It refuses to run as root, so root lends it another user.
+    """
     # A socket's path may have 107 bytes: pytest's own folders are too long.
-    with tempfile.TemporaryDirectory(prefix="cdp-pg-") as folder:
+    with tempfile.TemporaryDirectory(prefix="cdp-pg-", dir=below) as folder:
         root = Path(folder)
         user = _unprivileged_user()
         if user is not None:

@@ -35,7 +35,7 @@ class SqliteStores:
 
 
 class PostgresStores:
-    """Copies of one migrated database; PostgreSQL makes them in some 20 ms."""
+    """Copies of one migrated database; in memory, PostgreSQL makes one in some 20 ms."""
 
     kind = "postgresql"
 

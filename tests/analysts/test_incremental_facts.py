@@ -1,10 +1,14 @@
 """Facts that grow by batches end every night as a full rebuild would have made them."""
 
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
 import duckdb
 import pytest
 
 from pipelines.settings import PipelineSettings
-from pipelines.warehouse.dbt import DbtFailedError, run_dbt
+from pipelines.warehouse.dbt import DbtFailedError, run_dbt, target_path
 from tests.conftest import END_ON
 
 # fact → its raw tables, each with its key and the column that names whose event it is
@@ -17,6 +21,23 @@ GROWING = {
         ("leads__follow_ups", "follow_up_id", "lead_id"),
     ],
 }
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("growing")
+
+
+@pytest.fixture
+def own_copy(night: PipelineSettings, place: Path) -> Iterator[PipelineSettings]:
+    """The shared night, for one test after another at one place: dbt parses the project anew for each new place."""
+    settings = PipelineSettings(data_dir=place / "data")
+    shutil.copytree(night.data_dir, settings.data_dir)
+    if (place / "parsed").exists():
+        shutil.copytree(place / "parsed", target_path(settings), dirs_exist_ok=True)
+    yield settings
+    shutil.copytree(target_path(settings), place / "parsed", dirs_exist_ok=True)
+    shutil.rmtree(settings.data_dir)
 
 
 def contents(settings: PipelineSettings) -> dict[str, tuple[int, int]]:

@@ -6,10 +6,8 @@ No 5xx, no answer that the contract does not document, no route that forgets to 
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -19,6 +17,7 @@ from api.storage.database import Database
 from pipelines.settings import PipelineSettings
 from tests.api.conftest import Stores, make_actor
 from tests.api.race.conftest import api_process
+from tests.http_server import Answer, http_server
 
 CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,"
@@ -46,32 +45,19 @@ def test_every_answer_is_documented_and_none_is_an_error_of_ours(
     assert selected[1] == tested[1]
 
 
-class UnknownCode(BaseHTTPRequestHandler):
-    """WeChat's answer to a login code that it never gave out."""
-
-    def do_GET(self) -> None:
-        body = b'{"errcode": 40029, "errmsg": "invalid code"}'
-        self.send_response(200)
-        self.send_header("Content-Type", "text/plain")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
+# WeChat's answer to a login code that it never gave out.
+UNKNOWN_CODE = Answer(b'{"errcode": 40029, "errmsg": "invalid code"}', "text/plain")
 
 
 @contextmanager
 def wechat() -> Iterator[dict[str, str]]:
     """What tells an API process to ask a server of ours who logged in."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), UnknownCode) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with http_server(lambda _path: UNKNOWN_CODE) as address:
         yield {
-            "CDP_WECHAT_API_URL": f"http://127.0.0.1:{server.server_port}",
+            "CDP_WECHAT_API_URL": address,
             "CDP_WECHAT_APP_ID": "wx-test",
             "CDP_WECHAT_APP_SECRET": "secret",
         }
-        server.shutdown()
 
 
 def schemathesis(server: str, key: str) -> subprocess.CompletedProcess[str]:

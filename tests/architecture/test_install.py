@@ -7,14 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import zipfile
 from collections.abc import Iterator
-from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.http_server import Answer, http_server
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 UV = "0.13.9"
@@ -25,24 +25,6 @@ echo "$@" >> "$UV_LOG"
 [ "$1" = venv ] && mkdir -p .venv/bin && ln -sf "$UV_PYTHON_USED" .venv/bin/python
 exit 0
 """
-
-
-class Index(BaseHTTPRequestHandler):
-    """A package index on this machine with one wheel; `answers` is the media type and text of the project's page."""
-
-    answers: tuple[str, str]
-    wheel: bytes
-
-    def do_GET(self) -> None:
-        kind, page = self.answers
-        content = self.wheel if self.path.endswith(".whl") else page.encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/zip" if self.path.endswith(".whl") else kind)
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
 
 
 @pytest.fixture
@@ -93,15 +75,20 @@ def index(request: pytest.FixtureRequest, wheel: bytes) -> Iterator[str]:
         "json": json.dumps({"files": [{"filename": WHEEL, "url": f"../../f/{WHEEL}", "hashes": {"sha256": sha256}}]}),
         "html": f'<a href="../../f/{WHEEL}#sha256={sha256}">{WHEEL}</a>',
     }[request.param]
-    yield from serve(("application/vnd.pypi.simple.v1+json" if request.param == "json" else "text/html", page), wheel)
+    with serve(("application/vnd.pypi.simple.v1+json" if request.param == "json" else "text/html", page), wheel) as url:
+        yield url
 
 
-def serve(answers: tuple[str, str], wheel: bytes) -> Iterator[str]:
-    handler = type("Handler", (Index,), {"answers": answers, "wheel": wheel})
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(handler)) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/simple/"
-        server.shutdown()
+@contextmanager
+def serve(page: tuple[str, str], wheel: bytes) -> Iterator[str]:
+    """A package index on this machine with one wheel; `page` is the media type and text of the project's page."""
+    kind, text = page
+
+    def reply(path: str) -> Answer:
+        return Answer(wheel, "application/zip") if path.endswith(".whl") else Answer(text.encode(), kind)
+
+    with http_server(reply) as address:
+        yield f"{address}/simple/"
 
 
 def install(project: Path, environment: dict[str, str], **more: str) -> subprocess.CompletedProcess[str]:
@@ -148,7 +135,7 @@ def test_the_index_is_read_from_pips_configuration(
 def test_a_wheel_with_another_checksum_is_refused(project: Path, bare_machine: dict[str, str], wheel: bytes) -> None:
     page = json.dumps({"files": [{"filename": WHEEL, "url": f"../../f/{WHEEL}", "hashes": {"sha256": "0" * 64}}]})
 
-    for index in serve(("application/vnd.pypi.simple.v1+json", page), wheel):
+    with serve(("application/vnd.pypi.simple.v1+json", page), wheel) as index:
         done = install(project, bare_machine, PIP_INDEX_URL=index)
 
     assert done.returncode == 1

@@ -1,13 +1,17 @@
 """One small chain, built once: one customer in all channels, a second patient and a second lead."""
 
+import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import duckdb
 import pytest
 
+from tests.conftest import MadeOnce
 from tests.dbt.factory import assignments, contracts, loaded_batches, write_raw, write_state
 from tests.dbt.runner import Outcome, run_dbt
 
@@ -64,21 +68,33 @@ def first_world() -> dict[str, list[dict[str, Any]]]:
 
 
 @pytest.fixture(scope="session")
-def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("dbt")
-    (folder / "build").mkdir()
-    write_raw(folder / "build" / "warehouse.duckdb", first_world())
-    write_state(
-        folder / "build" / "warehouse.duckdb",
-        {**assignments(EVERYWHERE), "ingest.batch": loaded_batches(FIRST_NIGHT)},
-    )
+def built(made_once: MadeOnce) -> Path:
+    """The whole project, built and checked as the pipeline does it: `data`, and what dbt said of it."""
+
+    def make(root: Path) -> None:
+        data = root / "data"
+        (data / "build").mkdir(parents=True)
+        write_raw(data / "build" / "warehouse.duckdb", first_world())
+        state = {**assignments(EVERYWHERE), "ingest.batch": loaded_batches(FIRST_NIGHT)}
+        write_state(data / "build" / "warehouse.duckdb", state)
+        outcome = run_dbt(data, "build", "--exclude-resource-type", "unit_test", as_of=FIRST_NIGHT)
+        (root / "outcome.json").write_text(json.dumps(asdict(outcome)), encoding="utf-8")
+
+    return made_once("dbt", make)
+
+
+@pytest.fixture(scope="session")
+def data_dir(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is built, in a folder that this process has to itself."""
+    folder = tmp_path_factory.mktemp("dbt") / "data"
+    copytree(built / "data", folder)
     return folder
 
 
 @pytest.fixture(scope="session")
-def first_night(data_dir: Path) -> Outcome:
-    """The whole project, built and checked as the pipeline does it."""
-    return run_dbt(data_dir, "build", "--exclude-resource-type", "unit_test", as_of=FIRST_NIGHT)
+def first_night(built: Path) -> Outcome:
+    """What became of each node."""
+    return Outcome(**json.loads((built / "outcome.json").read_text(encoding="utf-8")))
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,18 @@
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from pathlib import Path
 from shutil import copyfile
+from tempfile import TemporaryDirectory
 from unittest import mock
 
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-from dbt.cli.main import dbtRunner
+from dbt.cli.main import dbtRunner, dbtRunnerResult
+from dbt.contracts.graph.manifest import Manifest
 
 from tests.dbt.factory import REPOSITORY, ZONE
 
@@ -29,7 +33,25 @@ class Outcome:
 
 def run_dbt(data_dir: Path, *arguments: str, as_of: date) -> Outcome:
     """Run one dbt command for a business day; failing nodes are part of the outcome, not an exception."""
-    target = data_dir / "target"
+    # A command notes in the project what it compiled, so each has a copy.
+    outcome = _invoke(dbtRunner(manifest=_parsed().deepcopy()), data_dir, arguments, as_of)
+    results = outcome.result.results  # type: ignore[union-attr]
+    return Outcome(
+        statuses={result.node.name: str(result.status) for result in results},
+        failures={result.node.name: result.failures or 0 for result in results},
+    )
+
+
+@cache
+def _parsed() -> Manifest:
+    """The project, parsed once: dbt would parse it for each new data folder, though nothing in it depends on that."""
+    with TemporaryDirectory() as folder:
+        project = _invoke(dbtRunner(), Path(folder), ["parse"], date.min).result
+    assert isinstance(project, Manifest)
+    return project
+
+
+def _invoke(dbt: dbtRunner, data_dir: Path, arguments: Sequence[str], as_of: date) -> dbtRunnerResult:
     environment = {
         "CDP_DATA_DIR": str(data_dir), "CDP_TIMEZONE": ZONE, "CDP_THREADS": "2", "CDP_MEMORY_LIMIT": "2GB",
         "CDP_AS_OF": as_of.isoformat(),
@@ -37,23 +59,19 @@ def run_dbt(data_dir: Path, *arguments: str, as_of: date) -> Outcome:
     common = [
         "--project-dir", str(PROJECT),
         "--profiles-dir", str(PROJECT),
-        "--target-path", str(target),
+        "--target-path", str(data_dir / "target"),
         "--log-path", str(data_dir / "logs"),
         "--log-level", "none",
         "--no-print",
     ]  # fmt: skip
     with mock.patch.dict(os.environ, environment):
         try:
-            outcome = dbtRunner().invoke([*arguments, *common])
+            outcome = dbt.invoke([*arguments, *common])
         finally:
             DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
     if outcome.exception is not None:
         raise outcome.exception
-    results = outcome.result.results  # type: ignore[union-attr]
-    return Outcome(
-        statuses={result.node.name: str(result.status) for result in results},
-        failures={result.node.name: result.failures or 0 for result in results},
-    )
+    return outcome
 
 
 def publish(data_dir: Path, version: str) -> Path:

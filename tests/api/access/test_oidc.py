@@ -2,13 +2,11 @@
 
 import hmac
 import json
-import threading
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import jwt
@@ -27,6 +25,7 @@ from api.storage.tables.access import actor
 from tests.api.access.people import actor_of, other, store_of
 from tests.api.conftest import MakeClient
 from tests.api.probe import found
+from tests.http_server import Answer, http_server
 
 AUDIENCE = "cdp"
 
@@ -39,6 +38,11 @@ class Provider:
     asked: list[str] = field(default_factory=list)
     broken: bool = False
     issuer: str = ""
+
+    def reply(self, path: str) -> Answer:
+        self.asked.append(path)
+        body = b"no" if self.broken else json.dumps(self.document(path)).encode()
+        return Answer(body, "application/json", status=500 if self.broken else 200)
 
     def document(self, path: str) -> Any:
         if path == "/.well-known/openid-configuration":
@@ -64,25 +68,8 @@ def keys() -> dict[str, Any]:
 @pytest.fixture
 def provider(keys: dict[str, Any]) -> Iterator[Provider]:
     provider = Provider(dict(keys))
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            provider.asked.append(self.path)
-            body = b"no" if provider.broken else json.dumps(provider.document(self.path)).encode()
-            self.send_response(500 if provider.broken else 200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        provider.issuer = f"http://127.0.0.1:{server.server_port}"
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with http_server(provider.reply) as provider.issuer:
         yield provider
-        server.shutdown()
 
 
 @pytest.fixture

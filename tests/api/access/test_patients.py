@@ -1,11 +1,9 @@
 """Patients: login at a WeChat on this machine, whom they act for, and what the night changes about it."""
 
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -26,6 +24,7 @@ from segment_engine.runtime.published import read_pointer
 from tests.api.access.people import store_of
 from tests.api.conftest import MakeClient, bearer, make_actor
 from tests.api.probe import found
+from tests.http_server import Answer, http_server
 
 SECRET, SESSION_KEY = "s3cr3t-of-the-app", "session-key-of-the-user"
 
@@ -40,7 +39,10 @@ class WeChat:
     status: int = 200
     asked: list[dict[str, str]] = field(default_factory=list)
 
-    def reply(self, path: str) -> bytes:
+    def reply(self, path: str) -> Answer:
+        return Answer(self.content(path), "text/plain", status=self.status)
+
+    def content(self, path: str) -> bytes:
         url = urlsplit(path)
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
         self.asked.append({"path": url.path, **query})
@@ -55,24 +57,8 @@ class WeChat:
 @pytest.fixture
 def wechat() -> Iterator[WeChat]:
     wechat = WeChat()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = wechat.reply(self.path)
-            self.send_response(wechat.status)
-            self.send_header("Content-Type", "text/plain")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        wechat.address = f"http://127.0.0.1:{server.server_port}"
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with http_server(wechat.reply) as wechat.address:
         yield wechat
-        server.shutdown()
 
 
 @pytest.fixture(scope="module")

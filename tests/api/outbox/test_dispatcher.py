@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import threading
 from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,6 +22,7 @@ from api.storage.database import Database, StoreBusyError
 from api.storage.insist import ATTEMPTS
 from api.storage.tables.outbox import outbox
 from tests.api.conftest import MakeClient
+from tests.at_once import at_once
 
 ONCE = MessageKind("test.once", Delivery.AT_MOST_ONCE, "最多一次", "At most once.")
 AGAIN = MessageKind("test.again", Delivery.AT_LEAST_ONCE, "至少一次", "At least once.")
@@ -215,11 +215,7 @@ def test_many_dispatchers_send_every_message_once(database: Database, kind: Mess
         while one.step():
             pass
 
-    threads = [threading.Thread(target=drain, args=(f"d{number}",)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(drain, ["d0", "d1", "d2", "d3"])
 
     assert Counter(transport.given) == Counter(str(number) for number in range(20))
     assert {row.status for row in rows(database)} == {"sent"}
@@ -238,11 +234,7 @@ def test_several_writers_append_whole_lines_to_the_file_of_the_tenants_day(tmp_p
         for number in range(50):
             transport.send(message(f"{name}-{number}", text="唐三" * 3000), now=evening)
 
-    threads = [threading.Thread(target=append_many, args=(name,)) for name in "ab"]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(append_many, "ab")
 
     (file,) = (tmp_path / "outbox").iterdir()
     keys = [json.loads(line)["dedupe_key"] for line in file.read_text().splitlines()]
