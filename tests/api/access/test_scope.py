@@ -23,7 +23,7 @@ from api.settings import ApiSettings
 from api.storage.tables.customers import erasure_request
 from pipelines.settings import PipelineSettings
 from segment_engine.runtime.published import read_pointer
-from tests.api.access.people import give, store_of
+from tests.api.access.people import give, other, store_of
 from tests.api.conftest import MakeClient, bearer, make_actor
 from tests.api.probe import found
 
@@ -427,6 +427,7 @@ def test_an_employees_number_given_at_one_clinic_opens_no_other(make_client: Mak
     person = {"kind": "staff", "name": "x", "staff_id": doctor, "roles": roles}
     made = admin.post("/v1/access/actors", json=person, headers={"Idempotency-Key": "a"}).json()
     key = {"actor_id": made["id"], "name": "k", "scopes": None, "expires_at": None}
-    text = admin.post("/v1/access/keys", json=key, headers={"Idempotency-Key": "k"}).json()["key"]
+    headquarters = other(admin)
+    text = admin.post("/v1/access/keys", json=key, headers={**headquarters, "Idempotency-Key": "k"}).json()["key"]
 
     assert seen(admin, headers=bearer(text)) == []
