@@ -12,7 +12,7 @@ from pathlib import Path
 MISSING = "NO POSTGRESQL ON THIS MACHINE: its half of the API suite did not run (Debian: apt-get install postgresql)"
 FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=64MB", "max_connections=200")
 # Where files are kept in memory (tmpfs), and how much of it a server may come to use.
-MEMORY, ROOM = Path("/dev/shm"), 4 << 30  # noqa: S108  (that is where Linux keeps it)
+MEMORY, ROOM = Path("/dev/shm"), 1 << 30  # noqa: S108  (that is where Linux keeps it)
 
 
 def find_binaries() -> Path | None:
