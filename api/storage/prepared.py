@@ -4,7 +4,7 @@ SQLAlchemy's own way costs more time than the database takes for them. What runs
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -37,9 +37,14 @@ class Prepared:
     def run_on(self, driver: PoolProxiedConnection, dialect: Dialect, values: Mapping[str, Any]) -> Rows:
         """`run` on a connection of the driver; errors are SQLAlchemy's all the same."""
         compiled = self._compiled.get(dialect.name) or self._compile(dialect)
-        with errors_as_everywhere(compiled.text, dialect), closing(driver.cursor()) as cursor:
+        cursor = driver.cursor()
+        try:
             cursor.execute(compiled.text, compiled.parameters(values))
             return cursor.fetchall() if compiled.gives_rows else []
+        except dialect.loaded_dbapi.Error as error:  # as below, but without the cost of entering a context
+            raise _as_everywhere(error, compiled.text, dialect) from error
+        finally:
+            cursor.close()
 
     async def ask(self, driver: AsyncConnection[Any], dialect: Dialect, values: Mapping[str, Any]) -> Rows:
         """The rows of a query on a connection of psycopg's, while the event loop goes on."""
@@ -68,7 +73,11 @@ def errors_as_everywhere(statement: str, dialect: Dialect) -> Iterator[None]:
     try:
         yield
     except dialect.loaded_dbapi.Error as error:
-        raise DBAPIError.instance(statement, None, error, dialect.loaded_dbapi.Error, dialect=dialect) from error
+        raise _as_everywhere(error, statement, dialect) from error
+
+
+def _as_everywhere(error: Exception, statement: str, dialect: Dialect) -> BaseException:
+    return DBAPIError.instance(statement, None, error, dialect.loaded_dbapi.Error, dialect=dialect)
 
 
 class _Compiled:

@@ -77,6 +77,8 @@ class Writer:
         self._engine = engine
         self._lock = lock
         self._connection: Connection | None = None
+        self._driver: Any = None  # under the connection: these statements come with every request
+        self._patience: int | None = None
         self._transaction: RootTransaction | None = None
 
     def begin(self, *, wait: bool) -> Connection | None:
@@ -86,9 +88,10 @@ class Writer:
         try:
             if self._connection is None:
                 self._connection = self._engine.connect()
+                self._driver, self._patience = self._connection.connection.driver_connection, None
             self._be_patient(BUSY_SECONDS * 1000 if wait else 0)
             self._transaction = self._connection.begin()
-            self._run("savepoint one_writer")  # SQLAlchemy's own savepoints cost as much as the work
+            self._driver.execute("savepoint one_writer")  # SQLAlchemy's own savepoints cost as much as the work
         except BaseException as error:
             self._drop()
             self._lock.release()
@@ -98,14 +101,14 @@ class Writer:
         return self._connection
 
     def keep_one(self, *, last: bool) -> None:
-        """The next writer's savepoint in place of this one's."""
-        self._run("release one_writer")  # which tells of a transaction that is there no more
-        if not last:
-            self._run("savepoint one_writer")
+        """The next writer's savepoint in place of this one's; raises where this one ended the transaction."""
+        if not last or not self._driver.in_transaction:
+            self._driver.execute("release one_writer")
+            self._driver.execute("savepoint one_writer")
 
     def undo_one(self) -> None:
         """Back to where the writer began."""
-        self._run("rollback to one_writer")
+        self._driver.execute("rollback to one_writer")
 
     def may_be_repeated(self, _: BaseException) -> bool:
         """Never: who writes is alone."""
@@ -138,11 +141,9 @@ class Writer:
 
     def _be_patient(self, milliseconds: int) -> None:
         """How long SQLite itself waits for programs that do not queue with us."""
-        self._run(f"pragma busy_timeout = {milliseconds:d}")
-
-    def _run(self, statement: str) -> None:
-        assert self._connection is not None, "called with a connection"
-        self._connection.connection.cursor().execute(statement)
+        if milliseconds != self._patience:
+            self._driver.execute(f"pragma busy_timeout = {milliseconds:d}")
+            self._patience = milliseconds
 
     def _drop(self) -> None:
         """Give the connection up, with whatever it had begun; the next transaction opens another."""
