@@ -9,6 +9,8 @@ LIMITS = ("ge", "gt", "le", "lt", "multiple_of", "min_length", "max_length", "ex
 def chinese(code: str, limits: Mapping[str, object]) -> str:
     """The text for pydantic's error type; `limits` is the finding's `ctx`."""
     shown = {name: limits[name] for name in LIMITS if name in limits}
+    if "expected" in shown:  # pydantic joins what may be chosen in English
+        shown["expected"] = str(shown["expected"]).replace("' or '", "' 或 '")
     try:
         return CHINESE.get(code, UNKNOWN).format_map(shown)
     except KeyError:

@@ -7,6 +7,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -21,31 +23,35 @@ DAGSTER = (sys.executable, "-m", "dagster", "dev")
 
 def run_dagster(settings: PipelineSettings, *, host: str, port: int) -> int:
     """Run Dagster in the foreground until it ends; its exit code."""
-    process = start_dagster(settings, host=host, port=port, quiet=False)
-    return _wait([process])
+    with _asked_to_stop():
+        return _wait([start_dagster(settings, host=host, port=port, quiet=False)])
 
 
 def serve_demo(settings: PipelineSettings, out: Console, *, api_port: int, dagster_port: int, key: str) -> int:
     """Start API and Dagster, wait until both answer, say what to try with this API key, stay until Ctrl-C."""
     api_url, dagster_url = f"http://127.0.0.1:{api_port}", f"http://127.0.0.1:{dagster_port}"
-    processes = [
-        subprocess.Popen([sys.executable, "-m", "pipelines.cli", "serve", "--port", str(api_port)]),  # noqa: S603
-        start_dagster(settings, host="127.0.0.1", port=dagster_port, quiet=True),
-    ]
-    try:
-        with out.status("starting API and Dagster / 正在启动服务"):
-            answered = _answers(f"{api_url}/readyz", processes) and _answers(f"{dagster_url}/server_info", processes)
-        if not answered:
-            out.print(
-                NOT_STARTED.format(log=dagster_log(settings), tail=_tail(dagster_log(settings))),
-                markup=False,
-                soft_wrap=True,
-            )
-            return 1
-        out.print(WHAT_TO_TRY.format(api=api_url, dagster=dagster_url, key=key), highlight=False, soft_wrap=True)
-        return _wait(processes)
-    finally:
-        _stop(processes)
+    command = [sys.executable, "-m", "pipelines.cli", "serve", "--port", str(api_port)]
+    with _asked_to_stop():
+        processes = [
+            subprocess.Popen(command, process_group=0),  # noqa: S603
+            start_dagster(settings, host="127.0.0.1", port=dagster_port, quiet=True),
+        ]
+        try:
+            with out.status("starting API and Dagster / 正在启动服务"):
+                answered = _answers(f"{api_url}/readyz", processes) and _answers(
+                    f"{dagster_url}/server_info", processes
+                )
+            if not answered:
+                out.print(
+                    NOT_STARTED.format(log=dagster_log(settings), tail=_tail(dagster_log(settings))),
+                    markup=False,
+                    soft_wrap=True,
+                )
+                return 1
+            out.print(WHAT_TO_TRY.format(api=api_url, dagster=dagster_url, key=key), highlight=False, soft_wrap=True)
+            return _wait(processes)
+        finally:
+            _stop(processes)
 
 
 NOT_STARTED = """\
@@ -74,7 +80,9 @@ def start_dagster(settings: PipelineSettings, *, host: str, port: int, quiet: bo
     environment = os.environ | dbt_variables(settings) | {"DAGSTER_HOME": str(home), "DAGSTER_DISABLE_TELEMETRY": "1"}
     command = [*DAGSTER, "-m", "pipelines.definitions", "-h", host, "-p", str(port)]
     log = dagster_log(settings).open("wb") if quiet else None
-    return subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=log, stderr=log)  # noqa: S603
+    return subprocess.Popen(  # noqa: S603
+        command, cwd=REPOSITORY, env=environment, stdout=log, stderr=log, process_group=0
+    )
 
 
 def dagster_log(settings: PipelineSettings) -> Path:
@@ -98,9 +106,22 @@ def _answers(url: str, processes: list[subprocess.Popen[bytes]]) -> bool:
     return False
 
 
+@contextmanager
+def _asked_to_stop() -> Iterator[None]:
+    """Whoever asks us to stop asks our processes: they are groups of their own.
+
+    Else a Ctrl-C would reach them twice, from the terminal and from us, and the second cuts their stopping short.
+    """
+    before = {asked: signal.signal(asked, lambda *_: sys.exit(0)) for asked in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for asked, handler in before.items():
+            signal.signal(asked, handler)
+
+
 def _wait(processes: list[subprocess.Popen[bytes]]) -> int:
     """Until one ends or somebody asks to stop."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         while all(process.poll() is None for process in processes):
             time.sleep(0.3)

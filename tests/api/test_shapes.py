@@ -267,3 +267,7 @@ def test_input_and_limits_never_stand_in_an_answer(client: TestClient) -> None:
         "message_zh",
         "message_en",
     }
+
+
+def test_what_may_be_chosen_is_told_in_chinese() -> None:
+    assert chinese("literal_error", {"expected": "'xlsx', 'pdf' or 'csv'"}) == "应为以下之一:'xlsx', 'pdf' 或 'csv'"
