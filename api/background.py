@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import structlog
 
+from api.audit.watch import AuditWatch
 from api.clock import now
 from api.customers.export_service import EXPORT_CUSTOMERS, export_customers
 from api.jobs.context import JobKinds, Services
@@ -23,10 +24,11 @@ JOB_KINDS: JobKinds = {EXPORT_CUSTOMERS: export_customers}
 
 POLL_SECONDS = 1.0
 SWEEP_SECONDS = 60.0
+WATCH_SECONDS = 600.0
 
 
 class Background:
-    """Workers, the outbox's dispatcher and the sweeper of one process."""
+    """Workers, the outbox's dispatcher, the sweeper and the audit log's watch of one process."""
 
     def __init__(
         self, settings: ApiSettings, database: Database, reader: PublishedReader, kinds: JobKinds = JOB_KINDS
@@ -44,10 +46,12 @@ class Background:
             sweep(database, settings.folders.exports, now=now())
             return False
 
+        self.audit_watch = AuditWatch(database, settings.zone, now)
         self._loops = [
             *self._worker_loops,
             Loop("outbox", dispatcher.step, every_seconds=POLL_SECONDS),
             Loop("upkeep", swept, every_seconds=SWEEP_SECONDS),
+            Loop("audit", self.audit_watch.step, every_seconds=WATCH_SECONDS),
         ]
 
     def start(self) -> None:

@@ -25,7 +25,12 @@ class Verdict:
 
 
 def verify(connection: Connection) -> Verdict:
-    """Read every row once, in order; constant memory. A row that is missing is named by the number it should have."""
+    """Read every row once, in order; constant memory. A row that is missing is named by the number it should have.
+
+    To be called first in a transaction: all of it is to see one moment of the store, while others go on writing.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("set transaction isolation level repeatable read")
     expected, prev_hash = 1, GENESIS
     rows = connection.execution_options(yield_per=CHUNK).execute(select(audit_log).order_by(audit_log.c.seq))
     for row in rows.mappings():

@@ -38,6 +38,11 @@ class Metrics:
         self.outbox = Gauge(
             "cdp_outbox_messages", "Messages not sent, or nobody knows", ["status"], registry=self.registry
         )
+        self.audit_ok = Gauge(
+            "cdp_audit_chain_ok",
+            "1 when last night's walk found the audit log whole, 0 when broken",
+            registry=self.registry,
+        )
 
     def count(self, method: str, route: str, status: str, seconds: float) -> None:
         """One request that was answered."""

@@ -90,6 +90,8 @@ def metrics(request: Request, settings: Settings, store: Store) -> Response:
         for table, rows in pointer.row_counts.items():
             ours.published_rows.labels(table).set(rows)
     _measure_queues(ours, store)
+    verdict = request.app.state.background.audit_watch.verdict
+    ours.audit_ok.set(math.nan if verdict is None else verdict.ok)
     return Response(ours.text(), media_type="text/plain; version=0.0.4")
 
 
