@@ -18,6 +18,7 @@ from pipelines.warehouse.dbt import dbt_variables
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 START_SECONDS = 120.0
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 DAGSTER = (sys.executable, "-m", "dagster", "dev")
 
 
@@ -112,7 +113,7 @@ def _asked_to_stop() -> Iterator[None]:
 
     Else a Ctrl-C would reach them twice, from the terminal and from us, and the second cuts their stopping short.
     """
-    before = {asked: signal.signal(asked, lambda *_: sys.exit(0)) for asked in (signal.SIGTERM, signal.SIGHUP)}
+    before = {asked: signal.signal(asked, lambda *_: sys.exit(0)) for asked in STOPS}
     try:
         yield
     finally:
@@ -126,8 +127,6 @@ def _wait(processes: list[subprocess.Popen[bytes]]) -> int:
         while all(process.poll() is None for process in processes):
             time.sleep(0.3)
         return next(process.returncode for process in processes if process.poll() is not None)
-    except KeyboardInterrupt:
-        return 0
     finally:
         _stop(processes)
 
