@@ -18,6 +18,7 @@ from api.access_admin.router import router as access
 from api.background import Background
 from api.clock import now
 from api.contract import install_contract
+from api.customers.candidates_router import router as catalogue
 from api.customers.export_router import router as exports
 from api.customers.router import router as customers
 from api.edge.install import install_inner_edge, install_outer_edge
@@ -83,7 +84,9 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     install_inner_edge(app, settings)
     app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
     install_outer_edge(app)
-    for router in (audit, access, me, customers, exports, privacy, erasures, patients, jobs, files, outbox, operations):
+    for router in (
+        audit, access, me, customers, exports, catalogue, privacy, erasures, patients, jobs, files, outbox, operations,
+    ):  # fmt: skip
         app.include_router(router)
     install_contract(app)
     return app

@@ -11,6 +11,7 @@ from api.access.actors import Actor
 from api.access.permissions import Permission
 
 _NUMBER = re.compile(r"[+]?[0-9]{11,15}")
+_RESIDENT = re.compile(r"[0-9]{17}[0-9Xx]")
 
 
 def mask_phone(phone: str | None) -> str | None:
@@ -27,6 +28,16 @@ def mask_name(name: str | None) -> str | None:
     return None if name is None else name[:1] + "*" * max(len(name) - 1, 1)
 
 
+def mask_id_number(id_number: str | None) -> str | None:
+    """440301199001011234 → ******19900101****; of any other document nothing.
+
+    The birth date is told anyway; with the district or the last four signs the whole number could be worked out.
+    """
+    if id_number is None:
+        return None
+    return f"******{id_number[6:14]}****" if _RESIDENT.fullmatch(id_number) else "****"
+
+
 # Of customers and of those who look after them.
 NAMES = (
     "name", "nickname", "online_consultant_name", "consultant_name", "responsible_doctor_name",
@@ -36,6 +47,7 @@ NAMES = (
 # Personal field → the permission to see it as it is, and how it is shown without.
 MASKS: Mapping[str, tuple[Permission, Callable[[str | None], str | None]]] = {
     "phone": (Permission.CUSTOMER_PHONE_VIEW, mask_phone),
+    "id_number": (Permission.CUSTOMER_ID_NUMBER_VIEW, mask_id_number),
     **dict.fromkeys(NAMES, (Permission.CUSTOMER_NAME_VIEW, mask_name)),
 }
 

@@ -38,6 +38,7 @@ HEADINGS: dict[str, tuple[str, Kind]] = {
     "phone": ("手机号码", "text"),
     "gender": ("性别", "text"),
     "birth_date": ("生日", "day"),
+    "id_number": ("证件号码", "text"),
     "city": ("城市", "text"),
     "clinic_id": ("所属机构编号", "text"),
     "clinic_name": ("所属机构", "text"),

@@ -14,10 +14,10 @@ from api.customers.cursor import CustomerCursor
 from api.customers.schemas import Channel, Sort
 
 COLUMNS = (
-    "one_id", "nickname", "name", "phone", "gender", "birth_date", "city", "clinic_id", "clinic_name",
-    "medical_record_no", "patient_type", "source_level_1", "source_level_2", "source_level_3", "first_visit_at",
-    "last_visit_at", "online_consultant_name", "consultant_name", "last_visit_doctor_name", "responsible_doctor_name",
-    "customer_service_name", "created_at",
+    "one_id", "nickname", "name", "phone", "gender", "birth_date", "id_number", "city", "clinic_id",
+    "clinic_name", "medical_record_no", "patient_type", "source_level_1", "source_level_2", "source_level_3",
+    "first_visit_at", "last_visit_at", "online_consultant_name", "consultant_name", "last_visit_doctor_name",
+    "responsible_doctor_name", "customer_service_name", "created_at",
 )  # fmt: skip
 
 FLAGS = {

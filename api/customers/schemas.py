@@ -39,6 +39,9 @@ class CustomerFilter(Input):
     phone: Annotated[
         Annotated[str, Text(3, 32)] | None, Field(description="Exactly this number, however written / 手机号(精确)")
     ] = None
+    id_number: Annotated[
+        Annotated[str, Text(3, 32)] | None, Field(description="Exactly this number / 证件号码(精确)")
+    ] = None
     name: Annotated[Annotated[str, Text(1, 50)] | None, Field(description="Begins with / 姓名(开头)")] = None
     nickname: Annotated[Annotated[str, Text(1, 50)] | None, Field(description="Contains / 昵称(包含)")] = None
 
@@ -54,7 +57,7 @@ class CustomerQuery(CustomerFilter):
 
 
 class Customer(BaseModel):
-    """One customer; names and phones are masked for whoever may not see them."""
+    """One customer; names, phones and ID numbers are masked for whoever may not see them."""
 
     one_id: str
     nickname: str | None
@@ -62,6 +65,7 @@ class Customer(BaseModel):
     phone: str | None
     gender: str | None
     birth_date: date | None
+    id_number: str | None
     city: str | None
     clinic_id: str | None
     clinic_name: str | None

@@ -14,7 +14,7 @@ from api.customers.schemas import CustomerFilter, CustomerQuery, Sort
 from api.errors import InvalidError, NotPermittedError, Problem
 
 # The filters on personal fields.
-PERSONAL = ("phone", "name", "nickname")
+PERSONAL = ("phone", "id_number", "name", "nickname")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +56,23 @@ class Sight:
                     Problem("not_a_phone", f"{place}/phone", "不是有效的电话号码", "This is no phone number.")
                 )
             self._add(conditions, "phone", "list_contains($phone::varchar[], phone)", phone=forms)
+        if query.id_number is not None:
+            self._add(conditions, "id_number", "upper(id_number) = upper($id_number)", id_number=query.id_number)
         if query.name is not None:
             self._add(conditions, "name", "starts_with(name, $name)", name=query.name)
         if query.nickname is not None:
             self._add(conditions, "nickname", "contains(nickname, $nickname)", nickname=query.nickname)
+        return conditions
+
+    def showing(self, field: str, path: str) -> Conditions:
+        """Who is seen with the field's own value; raises NotPermittedError where the caller sees it masked."""
+        if not may_use_raw(self.actor, field):
+            raise NotPermittedError(_masked(path, field))
+        conditions = self.conditions()
+        permission = permission_for(field)
+        if permission is not None:
+            granted = self._granted(permission)
+            conditions.add(granted.predicate, granted.values)
         return conditions
 
     def sort_value(self, sort: Sort) -> str:
@@ -95,6 +108,6 @@ def _masked(path: str, field: str) -> Problem:
     return Problem(
         "masked_field",
         path,
-        f"该字段对您脱敏,不能用于筛选或排序(需要权限:{zh})",
-        f"You see this field masked, so you cannot filter or sort by it; that needs `{permission}`: {en}.",
+        f"该字段对您脱敏,不能用于筛选、排序或取候选值(需要权限:{zh})",
+        f"You see this field masked, so you cannot filter, sort or list values by it; that needs `{permission}`: {en}.",
     )

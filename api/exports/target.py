@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from segment_engine.runtime.durable import sync
+
 
 @contextmanager
 def open_target(file: BinaryIO | Path) -> Iterator[BinaryIO]:
@@ -28,7 +30,7 @@ def open_target(file: BinaryIO | Path) -> Iterator[BinaryIO]:
     except BaseException:
         hidden.unlink(missing_ok=True)
         raise
-    _sync_folder(file.parent)
+    sync(file.parent)
 
 
 def remove_target(file: Path) -> None:
@@ -39,11 +41,3 @@ def remove_target(file: Path) -> None:
 
 def _unfinished(file: Path) -> Path:
     return file.with_name(f".{file.name}.tmp")
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

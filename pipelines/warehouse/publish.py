@@ -15,6 +15,7 @@ from typing import Literal
 import duckdb
 
 from pipelines.settings import PipelineSettings
+from segment_engine.runtime.durable import sync
 from segment_engine.runtime.folders import DataFolders
 from segment_engine.runtime.published import POINTER_NAME, NothingPublishedError, Pointer, read_pointer
 
@@ -293,7 +294,7 @@ def _copy_durably(source: Path, target: Path) -> str:
         writer.flush()
         os.fsync(writer.fileno())
     hidden.replace(target)
-    _sync_folder(target.parent)
+    sync(target.parent)
     return digest.hexdigest()
 
 
@@ -304,12 +305,4 @@ def _write_atomically(target: Path, text: str) -> None:
         writer.flush()
         os.fsync(writer.fileno())
     hidden.replace(target)
-    _sync_folder(target.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(target.parent)

@@ -5,7 +5,6 @@ more. The ingest after it loads everything else anew and redacts what it meets (
 files that held a person are never cleaned; they are left behind as a whole.
 """
 
-import os
 import shutil
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from pipelines.warehouse.built import forget_built
 from pipelines.warehouse.connection import connect_warehouse, ensure_ingest_schema
 from pipelines.warehouse.landing import LandedBatch
 from pipelines.warehouse.segments import tail
+from segment_engine.runtime.durable import sync
 from segment_engine.runtime.folders import DataFolders
 from segment_engine.runtime.secret import tenant_secret
 
@@ -61,7 +61,7 @@ def new_warehouse(settings: PipelineSettings, tombstones: Collection[str]) -> It
         yield con
         con.execute(f"detach {OLD}")
         con.execute("checkpoint")
-    _sync(file)
+    sync(file)
 
 
 def find_erased(con: DuckDBPyConnection, requests: Sequence[ErasureRequest]) -> Found:
@@ -174,7 +174,7 @@ def swap(folders: DataFolders) -> None:
     _forget_dbt_runs(folders.build / "dbt_target")
     (folders.build / NEW_FILE).replace(folders.warehouse)
     # Were the rename lost in a power cut, the old file would look for its segments.
-    _sync(folders.build)
+    sync(folders.build)
     shutil.rmtree(folders.build / "raw", ignore_errors=True)
 
 
@@ -267,14 +267,6 @@ def _count(con: DuckDBPyConnection, statement: str) -> int:
 def _texts(con: DuckDBPyConnection, query: str) -> tuple[str, ...]:
     """The texts of a query's only column."""
     return tuple(text for (text,) in con.execute(query).fetchall())
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _forget_dbt_runs(target: Path) -> None:

@@ -4,7 +4,6 @@ Whoever replays landing afterwards meets the batch without them. Which rows go a
 decided in `pipelines.erasure.redaction`; recognising persons in `pipelines.erasure.digests`.
 """
 
-import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from pipelines.ingest.normalise import quote_identifier, quote_literal
 from pipelines.ingest.staging import PARQUET_OPTIONS
 from pipelines.settings import PipelineSettings
 from pipelines.warehouse.landing import LandedBatch, describe_file, read_batch, remove_unlisted, write_manifest
+from segment_engine.runtime.durable import sync
 from segment_engine.runtime.secret import tenant_secret
 
 TYPED = "_typed_"
@@ -110,11 +110,7 @@ def _write(con: duckdb.DuckDBPyConnection, contract: Contract, file: SpelledFile
         f" ({PARQUET_OPTIONS})"
     )
     con.execute("drop table given")
-    descriptor = os.open(target, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(target)
     return int(con.sql(f"select count(*) from {_parquet([target])}").fetchall()[0][0])
 
 

@@ -5,7 +5,6 @@ rows of segments that later batches beat (`raw_beaten.<table>`: key and batch). 
 millions of rows into a table once more would cost as much as parsing them. Which row wins is decided in `winners`.
 """
 
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from duckdb import DuckDBPyConnection
 from pipelines.ingest.contracts import Contract, raw_table_name, raw_type
 from pipelines.ingest.normalise import quote_identifier, quote_literal
 from pipelines.ingest.staging import PARQUET_OPTIONS
+from segment_engine.runtime.durable import sync
 from segment_engine.runtime.folders import DataFolders
 
 # A batch of fewer rows is cheaper in the tail: a file of its own would be opened by every query for good.
@@ -146,18 +146,10 @@ def _move_durably(files: Sequence[Path], folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for file in files:
-        descriptor = os.open(file, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync(file)
         file.replace(folder / file.name)
     for directory in (folder, folder.parent):
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync(directory)
 
 
 def _register(

@@ -3,6 +3,7 @@ select
     replace (
         {{ mask_name('nickname') }} as nickname,
         {{ mask_name('name') }} as name,
+        {{ mask_id_number('id_number') }} as id_number,
         {{ mask_phone('phone') }} as phone,
         {{ mask_name('online_consultant_name') }} as online_consultant_name,
         {{ mask_name('consultant_name') }} as consultant_name,

@@ -1,8 +1,14 @@
-"""Who asks in tests of access."""
+"""Who asks in tests of access, and whom there is to see."""
 
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
 import pytest
 from fastapi.testclient import TestClient
 
+from tests.api.access.people import Rows
 from tests.api.conftest import MakeClient
 
 
@@ -10,3 +16,34 @@ from tests.api.conftest import MakeClient
 def client(make_client: MakeClient) -> TestClient:
     """Somebody who may do everything, on a new store."""
     return make_client()
+
+
+@pytest.fixture(scope="module")
+def version(published_version: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
+    """What is published, as a copy: the API opens the file itself in its own way."""
+    copy = shutil.copy(published_version, tmp_path_factory.mktemp("copy"))
+    with duckdb.connect(str(copy), read_only=True) as con:
+        con.execute("set search_path = 'marts'")
+        yield con
+
+
+@pytest.fixture(scope="module")
+def rows(version: duckdb.DuckDBPyConnection) -> Rows:
+    """Every published customer."""
+    result = version.execute("select * from marts.dim_customer")
+    names = [column[0] for column in result.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+
+@pytest.fixture(scope="module")
+def clinic(rows: Rows) -> str:
+    """The clinic with the most customers."""
+    clinics = [clinic for row in rows for clinic in row["clinic_ids"]]
+    return max(sorted(set(clinics)), key=clinics.count)
+
+
+@pytest.fixture(scope="module")
+def doctor(rows: Rows) -> str:
+    """Somebody who looks after several customers."""
+    doctors = [row["responsible_doctor_id"] for row in rows if row["responsible_doctor_id"]]
+    return max(sorted(set(doctors)), key=doctors.count)

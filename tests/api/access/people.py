@@ -13,6 +13,7 @@ from api.storage.tables.audit import audit_log
 from tests.api.conftest import bearer, make_actor
 
 MANAGES = ("access.manage", "access.view", "customer.view")
+Rows = list[dict[str, Any]]
 SCOPE = {"patient": "all", "official_account": "none", "mini_program": "none", "wecom": "none", "lead": "clinic"}
 
 
@@ -71,3 +72,16 @@ def audited(client: TestClient) -> list[Any]:
     with store_of(client).read() as connection:
         assert verify(connection).ok
         return list(connection.execute(select(audit_log).order_by(audit_log.c.seq)).mappings())
+
+
+def seen(client: TestClient, headers: dict[str, str] | None = None, **query: Any) -> Rows:
+    """Every customer of the list, page after page."""
+    customers: Rows = []
+    cursor = None
+    while True:
+        page = client.get("/v1/customers", params={"limit": 200, **query, **({"cursor": cursor} if cursor else {})},
+                          headers=headers).json()  # fmt: skip
+        customers += page["customers"]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            return customers

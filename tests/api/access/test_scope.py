@@ -1,9 +1,6 @@
-"""Who sees which customers, and what of them: against a plain reading of the published rows."""
+"""Who sees which customers: against a plain reading of the published rows."""
 
-import shutil
-from collections.abc import Iterator
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -14,7 +11,6 @@ from hypothesis import strategies as st
 from sqlalchemy import insert
 
 from api.access.actors import EVERY_CLINIC, Actor, Grant, Level, Reach, ScopeChannel
-from api.access.masking import MASKS, mask_name, mask_phone
 from api.access.permissions import Permission
 from api.access.scope import STAFF_COLUMNS, customer_scope
 from api.clock import now
@@ -23,9 +19,8 @@ from api.settings import ApiSettings
 from api.storage.tables.customers import erasure_request
 from pipelines.settings import PipelineSettings
 from segment_engine.runtime.published import read_pointer
-from tests.api.access.people import give, other, store_of
+from tests.api.access.people import Rows, give, other, seen, store_of
 from tests.api.conftest import MakeClient, bearer, make_actor
-from tests.api.probe import found
 
 FLAG = {
     ScopeChannel.PATIENT: "has_patient_file",
@@ -34,38 +29,6 @@ FLAG = {
     ScopeChannel.WECOM: "is_wecom_contact",
     ScopeChannel.LEAD: "is_lead",
 }
-Rows = list[dict[str, Any]]
-
-
-@pytest.fixture(scope="module")
-def version(published_version: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
-    """What is published, as a copy: the API opens the file itself in its own way."""
-    copy = shutil.copy(published_version, tmp_path_factory.mktemp("copy"))
-    with duckdb.connect(str(copy), read_only=True) as con:
-        con.execute("set search_path = 'marts'")
-        yield con
-
-
-@pytest.fixture(scope="module")
-def rows(version: duckdb.DuckDBPyConnection) -> Rows:
-    """Every published customer."""
-    result = version.execute("select * from marts.dim_customer")
-    names = [column[0] for column in result.description or ()]
-    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
-
-
-@pytest.fixture(scope="module")
-def clinic(rows: Rows) -> str:
-    """The clinic with the most customers."""
-    clinics = [clinic for row in rows for clinic in row["clinic_ids"]]
-    return max(sorted(set(clinics)), key=clinics.count)
-
-
-@pytest.fixture(scope="module")
-def doctor(rows: Rows) -> str:
-    """Somebody who looks after several customers."""
-    doctors = [row["responsible_doctor_id"] for row in rows if row["responsible_doctor_id"]]
-    return max(sorted(set(doctors)), key=doctors.count)
 
 
 def reached(row: dict[str, Any], reach: Reach) -> bool:
@@ -81,18 +44,6 @@ def reached(row: dict[str, Any], reach: Reach) -> bool:
             looks_after = reach.staff_id is not None and reach.staff_id in [row[column] for column in STAFF_COLUMNS]
             return looks_after and (reach.clinic_id is None or reach.clinic_id in row["clinic_ids"])
     return False
-
-
-def seen(client: TestClient, headers: dict[str, str] | None = None, **query: Any) -> Rows:
-    customers: Rows = []
-    cursor = None
-    while True:
-        page = client.get("/v1/customers", params={"limit": 200, **query, **({"cursor": cursor} if cursor else {})},
-                          headers=headers).json()  # fmt: skip
-        customers += page["customers"]
-        cursor = page["next_cursor"]
-        if cursor is None:
-            return customers
 
 
 @pytest.mark.parametrize(("level", "at"), [*product(Level, (EVERY_CLINIC, "clinic", "nowhere"))])
@@ -238,102 +189,6 @@ def test_somebody_who_must_be_forgotten_is_gone_at_once(make_client: MakeClient,
     assert len(seen(client)) == len(rows) - 1
 
 
-# What each builtin role sees of one customer of the clinic: masked are …
-NAME_FIELDS = {
-    "nickname", "name", "online_consultant_name", "consultant_name", "last_visit_doctor_name",
-    "responsible_doctor_name", "customer_service_name",
-}  # fmt: skip
-SIGHT: dict[str, set[str]] = {
-    "company_admin": set(),
-    "clinic_admin": set(),
-    "doctor": {"phone"},
-    "nurse": {"phone"},
-    "dental_assistant": {"phone"},
-    "consultant": set(),
-    "online_consultant": set(),
-    "customer_service": set(),
-    "receptionist": set(),
-    "marketer": {"phone"} | NAME_FIELDS,
-    "analyst": {"phone"} | NAME_FIELDS,
-}
-
-
-@pytest.mark.parametrize("role_id", sorted(SIGHT))
-def test_each_role_sees_its_personal_fields_and_the_others_masked(
-    make_client: MakeClient, rows: Rows, clinic: str, doctor: str, role_id: str
-) -> None:
-    client = make_client(published=True, permissions=(), staff_id=doctor)
-    headers = {"Authorization": client.headers["authorization"]}
-    give(client, headers, role_id, clinic)
-    published = {row["one_id"]: row for row in rows}
-
-    customers = seen(client)
-
-    assert customers
-    assert set(MASKS) == NAME_FIELDS | {"phone"}
-    for customer in customers:
-        raw = published[customer["one_id"]]
-        for name in MASKS:
-            shown = MASKS[name][1](raw[name]) if name in SIGHT[role_id] else raw[name]
-            assert customer[name] == shown
-    assert {tuple(customer) for customer in customers} == {tuple(customers[0])}
-    assert {"patient_remark", "avatar_url", "customer_key", "id_number"} & set(customers[0]) == set()
-
-
-def test_phones_are_open_where_the_permission_reaches_and_masked_elsewhere(
-    make_client: MakeClient, rows: Rows, clinic: str
-) -> None:
-    client = make_client(published=True, permissions=("customer.view",))
-    headers = {"Authorization": client.headers["authorization"]}
-    give(client, headers, "receptionist", clinic)
-    published = {row["one_id"]: row for row in rows}
-
-    open_phones = {
-        customer["one_id"] for customer in seen(client) if customer["phone"] == published[customer["one_id"]]["phone"]
-    }
-    target = next(row for row in rows if row["phone"] and clinic not in row["clinic_ids"])
-    known = next(row for row in rows if row["phone"] and clinic in row["clinic_ids"])
-
-    here = {row["one_id"] for row in rows if clinic in row["clinic_ids"]}
-    assert open_phones & {row["one_id"] for row in rows if row["phone"]} == here & {
-        row["one_id"] for row in rows if row["phone"]
-    }
-    # A filter by phone or name tells nothing of those who are shown masked.
-    assert target["one_id"] not in {one["one_id"] for one in seen(client, phone=target["phone"])}
-    assert known["one_id"] in {one["one_id"] for one in seen(client, phone=known["phone"])}
-    by_name = [one["one_id"] for one in seen(client, sort="name")]
-    named = [one_id for one_id in by_name if one_id in here and published[one_id]["name"] is not None]
-    assert by_name[: len(named)] == named
-    assert [published[one_id]["name"] for one_id in named] == sorted(published[one_id]["name"] for one_id in named)
-
-
-@pytest.mark.parametrize(
-    ("query", "path"),
-    [
-        ("phone=13812340001", "phone"),
-        ("name=%E5%94%90", "name"),
-        ("nickname=x", "nickname"),
-        ("sort=name", "sort"),
-        ("phone=not-a-phone", "phone"),
-    ],
-)
-def test_who_sees_a_field_masked_cannot_ask_by_it(make_client: MakeClient, query: str, path: str) -> None:
-    client = make_client(published=True, permissions=("customer.view",))
-
-    answer = client.get(f"/v1/customers?{query}")
-
-    assert answer.status_code == 403
-    assert found(answer) == {("masked_field", f"/query/{path}")}
-
-
-def test_all_masked_fields_of_a_query_are_told_at_once(make_client: MakeClient) -> None:
-    client = make_client(published=True, permissions=("customer.view",))
-
-    answer = client.get("/v1/customers?phone=1381234000&name=x&sort=name")
-
-    assert {path for _, path in found(answer)} == {"/query/phone", "/query/name", "/query/sort"}
-
-
 def test_filters_find_what_they_say(make_client: MakeClient, rows: Rows) -> None:
     client = make_client(published=True)
     someone = next(row for row in rows if row["phone"] and len(row["phone"]) == 11 and row["name"])
@@ -368,34 +223,6 @@ def test_pages_of_each_sort_hold_everybody_once_in_order_without_values_last(
     assert values[len(with_value) :] == [None] * (len(values) - len(with_value))
     assert with_value == sorted(with_value, reverse=descending)
     assert sort == "created_at" or len(with_value) < len(values)
-
-
-@given(
-    text=st.one_of(
-        st.none(),
-        st.text(max_size=20),
-        st.from_regex(r"[+]?[0-9]{5,17}", fullmatch=True),
-        st.sampled_from(["", "唐", "唐三", "😀三", "é", "١٢٣٤٥٦٧٨٩٠١"]),
-    )
-)
-def test_masks_in_python_are_those_of_the_analysts_views(text: str | None) -> None:
-    if text is not None and ("\x00" in text or any(0xD800 <= ord(sign) < 0xE000 for sign in text)):
-        return
-    masks = Path("dbt_project/macros/masks.sql").read_text(encoding="utf-8")
-    body = {
-        name: masks.split(f"macro {name}(expression) -%}}")[1]
-        .split("{%- endmacro")[0]
-        .replace("{{ expression }}", "$1")
-        for name in ("mask_phone", "mask_name")
-    }
-    with duckdb.connect() as con:
-        phone, name = (
-            con.execute(f"select {body[macro].replace('$1', '$1::varchar')}", [text]).fetchall()[0][0]
-            for macro in ("mask_phone", "mask_name")
-        )
-
-    assert mask_phone(text) == phone
-    assert mask_name(text) == name
 
 
 def test_an_id_that_was_merged_leads_to_the_customer_of_today(own_copy: PipelineSettings, rows: Rows) -> None:

@@ -1,7 +1,7 @@
 {# Among several files of one customer the newest value that is not missing wins, column by column. The three source
    levels are one answer to one question and travel together. #}
 {% set surviving = [
-    'name', 'nickname', 'gender', 'birth_date', 'city', 'phone', 'medical_record_no', 'clinic_id', 'patient_type',
+    'name', 'nickname', 'gender', 'birth_date', 'id_number', 'city', 'phone', 'medical_record_no', 'clinic_id', 'patient_type',
     'member_level', 'source_levels', 'remark', 'online_consultant_id', 'consultant_id', 'responsible_doctor_id',
     'customer_service_id',
 ] %}
@@ -23,7 +23,7 @@ files as (
     inner join customers using (patient_id)
     left join own_phones using (patient_id)
 ),
--- Most customers have one file; only the others pay for a competition of sixteen columns.
+-- Most customers have one file; only the others pay for a competition of seventeen columns.
 customers_with_several as (
     select
         customer_key,

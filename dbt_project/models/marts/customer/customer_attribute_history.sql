@@ -5,8 +5,8 @@
     changes for more than one customer in a hundred a night (appointments, last activity). Balances are in, for their
     sources tell the present one only. -#}
 {% set attributes = [
-    'one_id', 'created_at', 'nickname', 'name', 'gender', 'birth_date', 'city', 'phone', 'medical_record_no', 'clinic_id',
-    'clinic_ids', 'patient_type', 'member_level', 'source_level_1', 'source_level_2', 'source_level_3', 'patient_remark',
+    'one_id', 'created_at', 'nickname', 'name', 'gender', 'birth_date', 'id_number', 'city', 'phone', 'medical_record_no',
+    'clinic_id', 'clinic_ids', 'patient_type', 'member_level', 'source_level_1', 'source_level_2', 'source_level_3', 'patient_remark',
     'online_consultant_id', 'consultant_id', 'responsible_doctor_id', 'customer_service_id', 'has_patient_file', 'is_fan',
     'is_subscribed', 'is_wecom_contact', 'is_mini_program_user', 'is_lead', 'identity_count', 'patient_file_count',
     'first_visit_at', 'last_visit_at', 'last_visit_doctor_id', 'visit_count', 'bill_count', 'paid_fen',

@@ -33,6 +33,7 @@ profiles as (
         contacts.avatar_url,
         coalesce(files.gender, contacts.wecom_gender, contacts.lead_gender, '未知') as gender,
         files.birth_date,
+        files.id_number,
         files.city,
         coalesce(
             files.phone, contacts.mini_program_phone, contacts.fan_phone, contacts.wecom_phone, contacts.lead_phone
@@ -66,6 +67,7 @@ select
     profiles.birth_date,
     -- A birthday on 29 February is reached on 1 March in common years.
     date_sub('year', profiles.birth_date, {{ as_of() }})::integer as age,
+    profiles.id_number,
     profiles.city,
     profiles.phone,
     profiles.medical_record_no,
