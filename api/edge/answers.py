@@ -20,7 +20,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("cdp.api")
 
 # One body can hold thousands of wrong members; nobody reads on after a hundred.
 MAX_PROBLEMS = 100
-MAX_MESSAGE = 300
+# Long enough for the names of all columns there are.
+MAX_MESSAGE = 1000
 
 NOTHING_PUBLISHED = Problem(
     "nothing_published",
