@@ -18,7 +18,7 @@ from pipelines.identity.state import State
 from pipelines.identity.value_states import Links
 
 
-def find_causes(con: duckdb.DuckDBPyConnection, before: State, links: Links, component: Ints, records: Records) -> None:
+def find_causes(con: duckdb.DuckDBPyConnection, state: State, links: Links, component: Ints, records: Records) -> None:
     """Write `night_cause`, one row per (old id, component it lost records to); needs the view `night_assignment`.
 
     night_cause: old, component, is_known, value_type, value_masked, via_key, override_id
@@ -27,10 +27,10 @@ def find_causes(con: duckdb.DuckDBPyConnection, before: State, links: Links, com
     if not con.execute("select 1 from night_turned limit 1").fetchone():
         con.execute(_NO_CAUSE)
         return
-    con.execute(_INVOLVED.format(assignment=before.before("assignment")))
-    con.execute(_WAS_LINK.format(link=before.before("link")))
+    con.execute(_INVOLVED.format(assignment=state.before("assignment")))
+    con.execute(_WAS_LINK.format(carried=state.before("carried")))
     _store_links_of_tonight(con, links, component, records)
-    con.execute(_CHANGED_OVERRIDE.format(seen=before.before("override_seen")))
+    con.execute(_CHANGED_OVERRIDE.format(seen=state.before("override_seen")))
     for step in (_JOINED, _TORN, _DECIDED):
         con.execute(step.format(tier_bits=TIER_BITS))
     con.execute(_CAUSE.format(masked=masked_sql("value.value_type", "value.value")))
@@ -99,8 +99,9 @@ _INVOLVED = """
 _WAS_LINK = """
     create or replace temp table night_was_link as
     select involved.key, involved.old, involved.component, link.key_hash, link.value_hash, link.strength
-    from {link} as link
+    from {carried} as link
     inner join night_involved as involved using (key_hash)
+    where link.accepted
 """
 
 _CHANGED_OVERRIDE = """

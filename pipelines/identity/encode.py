@@ -24,7 +24,7 @@ class Records:
     """Tonight's records; position = rec.
 
     row, kind_rank, idx as told above; old: customer_key of the last assignment or -1; was_present: 1 when the record
-    was present last night; by_idx: the rec at each idx; rec_of_row: the inverse of row.
+    was present last night; by_idx: the rec at each idx; rec_of_row: the inverse of row, -1 for a row that is context.
     """
 
     row: Ints
@@ -42,7 +42,7 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Who carries what, one position per (record, value): strength = tier * 2**40 + position, smaller is stronger."""
+    """Who carries what, one place per (record, value): strength = tier * 2**40 + position, smaller is stronger."""
 
     rec: Ints
     val: Ints
@@ -53,6 +53,7 @@ class Evidence:
 def encode_records(con: duckdb.DuckDBPyConnection, identities: str, *, assignment: str) -> Records:
     """Number tonight's records and find the customer each had in `assignment`.
 
+    Rows of `identities` that are no members are only numbered: their evidence counts where values are judged.
     Raises IdentityInputError for keys that are null or repeat and for kinds that are unknown.
     """
     known = ", ".join(f"('{kind}', {rank})" for kind, (rank, _) in KINDS.items())
@@ -68,7 +69,8 @@ def encode_records(con: duckdb.DuckDBPyConnection, identities: str, *, assignmen
                 name_norm,
                 birth_date,
                 nullif(id_number, '') as id_number,
-                coalesce(is_minor, false) as is_minor
+                coalesce(is_minor, false) as is_minor,
+                is_member
             from {identities}
         ),
         kinds (kind, kind_rank) as (values {known})
@@ -83,7 +85,7 @@ def encode_records(con: duckdb.DuckDBPyConnection, identities: str, *, assignmen
         left join {assignment} as last using (key)
     """)
     _refuse_bad_records(con)
-    row, seen_us, kind_rank, old, was_present = fetch_ints(
+    row, seen_us, kind_rank, old, was_present, is_member = fetch_ints(
         con,
         """
         select
@@ -91,13 +93,15 @@ def encode_records(con: duckdb.DuckDBPyConnection, identities: str, *, assignmen
             coalesce(epoch_us(first_seen_at), 9223372036854775807) as seen_us,
             kind_rank,
             old,
-            was_present::tinyint as was_present
+            was_present::tinyint as was_present,
+            is_member::tinyint as is_member
         from night_record
         """,
     )
     order = _by_first_seen(con, row, seen_us)
-    rec_of_row = np.empty_like(row)
-    rec_of_row[row[order]] = np.arange(row.size)
+    order = order[is_member[order] == 1]
+    rec_of_row = np.full(row.size, -1)
+    rec_of_row[row[order]] = np.arange(order.size)
     # Ranks are few: on bytes the stable sort is a counting sort.
     by_idx = np.argsort(kind_rank[order].astype(np.int8), kind="stable")
     idx = np.empty_like(by_idx)
@@ -142,7 +146,11 @@ def encode_evidence(con: duckdb.DuckDBPyConnection, evidence: str, records: Reco
     _refuse_unknown_keys(con, evidence)
     _detach(con)
     row, val, shape, strength = fetch_ints(con, "select row, val, shape, strength from night_evidence")
-    return Evidence(records.rec_of_row[row], val, shape, strength)
+    rec = records.rec_of_row[row]
+    if records.count == records.rec_of_row.size:
+        return Evidence(rec, val, shape, strength)
+    of_member = rec >= 0
+    return Evidence(rec[of_member], val[of_member], shape[of_member], strength[of_member])
 
 
 def text_ranks(con: duckdb.DuckDBPyConnection, values: Ints) -> Ints:

@@ -45,7 +45,7 @@ _SELECTS = {
             left_key not in (select key from erased_key)
             and coalesce(right_key not in (select key from erased_key), true)
     """,
-    "link": "select * from {source} where key_hash not in (select hash(key) from erased_key)",
+    "carried": "select * from {source} where key_hash not in (select hash(key) from erased_key)",
     "override_seen": """
         select * from {source} as state
         where
@@ -64,12 +64,13 @@ _SELECTS = {
         left join erased_key as via on state.via_key = via.key
         left join erased_id as lost on state.key is null and state.from_id = lost.one_id
     """,
-    # No night has this fingerprint, so the next one resolves everybody anew.
-    "night": "select night, '', replaced, summary from {source}",
+    # No night has this fingerprint and this basis, so the next one resolves everybody anew; nothing is left to compare
+    # with, and what there is now is the state that the last night would start from.
+    "night": "select night, '', 'whole', '', summary from {source}",
     "settled": "select * from {source}",
 }
 _UNTIED = "gone.key is null and via.key is null"
-_TWINS = ("assignment", "registry", "value_state", "conflict", "link", "override_seen")
+_TWINS = ("assignment", "registry", "value_state", "conflict", "carried", "override_seen")
 
 
 def copy_state(

@@ -1,6 +1,7 @@
 """Columns between DuckDB and numpy; no rule of identity lives here."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import duckdb
@@ -28,14 +29,21 @@ def fetch_texts(con: duckdb.DuckDBPyConnection, query: str) -> pa.Table:
     return con.sql(query).to_arrow_table().combine_chunks()
 
 
+@contextmanager
+def registered(con: duckdb.DuckDBPyConnection, view: str, columns: Mapping[str, Any]) -> Iterator[None]:
+    """Offer arrays of equal length as the view `view` while the block runs."""
+    con.register(view, pa.table(dict(columns)))
+    try:
+        yield
+    finally:
+        con.unregister(view)
+
+
 def store(con: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, Any]) -> None:
     """Create the temporary table `table` from arrays of equal length, in their order."""
     view = f"{table}_columns"
-    con.register(view, pa.table(dict(columns)))
-    try:
+    with registered(con, view, columns):
         con.execute(f"create or replace temp table {table} as select * from {view}")
-    finally:
-        con.unregister(view)
 
 
 def distinct(values: Ints) -> Ints:

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.identity.encode import Records
-from pipelines.identity.frames import distinct, fetch_texts, store
+from pipelines.identity.encode import Evidence, Records
+from pipelines.identity.frames import distinct, fetch_texts, registered, store
 from pipelines.identity.keys import masked_sql
 from pipelines.identity.limits import Conflict
 from pipelines.identity.model import MERGE, Ints
@@ -57,9 +57,9 @@ def tonight(
         con.unregister("night_assignment")
 
 
-def write_assignment(con: duckdb.DuckDBPyConnection, before: State, records: Records) -> None:
+def write_assignment(con: duckdb.DuckDBPyConnection, state: State, records: Records) -> None:
     """Write tonight's records, then those that are missing tonight under the id they had."""
-    assignment, last = before.now("assignment"), before.before("assignment")
+    assignment, last = state.now("assignment"), state.before("assignment")
     con.execute(f"""
         insert into {assignment}
         select key, one_id, customer_key, true, reason_value_type, reason_value_masked, reason_via_key
@@ -78,17 +78,17 @@ def write_assignment(con: duckdb.DuckDBPyConnection, before: State, records: Rec
     con.execute(f"insert into {assignment} select key, one_id, customer_key, false, null, null, null from night_absent")
 
 
-def write_registry(con: duckdb.DuckDBPyConnection, before: State) -> None:
+def write_registry(con: duckdb.DuckDBPyConnection, state: State) -> None:
     """Write the registry after the night."""
-    con.execute(f"insert into {before.now('registry')} select * from night_registry")
+    con.execute(f"insert into {state.now('registry')} select * from night_registry")
 
 
-def write_events(con: duckdb.DuckDBPyConnection, before: State) -> None:
+def write_events(con: duckdb.DuckDBPyConnection, state: State) -> None:
     """Log the night: LINKED in order of rec, then everything else by kind; needs `night_cause`."""
-    numbered = {"night": before.night, "settled": settled_events(con, before)}
+    numbered = {"night": state.night, "settled": settled_events(con, state)}
     con.execute(
         f"""
-        insert into {before.now("event")}
+        insert into {state.now("event")}
         select
             $night, $settled + linked, 'LINKED', key, null, one_id, reason_value_type, reason_value_masked,
             reason_via_key, null
@@ -98,15 +98,15 @@ def write_events(con: duckdb.DuckDBPyConnection, before: State) -> None:
         numbered,
     )
     others = _OTHER_EVENTS.format(
-        event=before.now("event"), registry=before.before("registry"), assignment=before.before("assignment")
+        event=state.now("event"), registry=state.before("registry"), assignment=state.before("assignment")
     )
     con.execute(others, numbered)
 
 
-def write_states(con: duckdb.DuckDBPyConnection, before: State) -> None:
+def write_states(con: duckdb.DuckDBPyConnection, state: State) -> None:
     """Write the values that are not ok."""
     con.execute(f"""
-        insert into {before.now("value_state")}
+        insert into {state.now("value_state")}
         select value_type, value, state, persons, adults, unions, state.records, record.key
         from night_state as state
         inner join night_value using (val)
@@ -115,7 +115,7 @@ def write_states(con: duckdb.DuckDBPyConnection, before: State) -> None:
     """)
 
 
-def write_conflicts(con: duckdb.DuckDBPyConnection, before: State, conflicts: list[Conflict], records: Records) -> None:
+def write_conflicts(con: duckdb.DuckDBPyConnection, state: State, conflicts: list[Conflict], records: Records) -> None:
     """Write the links refused tonight; `night` is the night since which each has stood without a break."""
     held_by = [-1 if conflict.held_by is None else int(records.row[conflict.held_by]) for conflict in conflicts]
     store(
@@ -131,7 +131,7 @@ def write_conflicts(con: duckdb.DuckDBPyConnection, before: State, conflicts: li
     )
     con.execute(
         f"""
-        insert into {before.now("conflict")}
+        insert into {state.now("conflict")}
         with
         refused as (
             select
@@ -149,7 +149,7 @@ def write_conflicts(con: duckdb.DuckDBPyConnection, before: State, conflicts: li
         ),
         standing as (
             select left_key, right_key, value_type, value_masked, reason, min(night) as night
-            from {before.before("conflict")}
+            from {state.before("conflict")}
             group by all
         )
         select
@@ -164,27 +164,48 @@ def write_conflicts(con: duckdb.DuckDBPyConnection, before: State, conflicts: li
             and refused.reason = standing.reason
         order by refused.left_key, refused.value_type, refused.value, refused.right_key
         """,
-        {"night": before.night},
+        {"night": state.night},
     )
 
 
-def write_links(con: duckdb.DuckDBPyConnection, before: State, links: Links, records: Records) -> None:
-    """Keep tonight's accepted links for the next night's causes, and the operator rows in force."""
+def write_seen(
+    con: duckdb.DuckDBPyConnection,
+    state: State,
+    evidence: Evidence,
+    links: Links,
+    unlimited: Ints,
+    customer_key: Ints,
+    records: Records,
+) -> None:
+    """Keep what the next night compares with: digests, who carries what, blocked values, operator rows in force."""
     key_hash, value_hash = record_hashes(con, records), value_hashes(con)
-    con.register(
-        "night_link_columns",
-        pa.table({"key": key_hash[links.rec], "value": value_hash[links.val], "strength": links.strength}),
-    )
-    con.execute(f"insert into {before.now('link')} select * from night_link_columns")
-    con.unregister("night_link_columns")
-    con.execute(f"insert into {before.now('override_seen')} select * from night_override")
+    accepted = np.zeros(evidence.rec.size, dtype=np.bool_)
+    accepted[links.place] = True
+    carried = {
+        "key_hash": key_hash[evidence.rec],
+        "value_hash": value_hash[evidence.val],
+        "strength": evidence.strength,
+        "accepted": accepted,
+    }
+    seen = {"key_hash": key_hash, "component": key_hash[unlimited], "customer_key": customer_key.astype(np.int32)}
+    with registered(con, "night_carried_columns", carried), registered(con, "night_seen_columns", seen):
+        con.execute(f"insert into {state.now('carried')} from night_carried_columns")
+        con.execute(f"""
+            insert into {state.now("seen")}
+            select key_hash, digest, component, customer_key
+            from night_seen_columns
+            inner join night_digest using (key_hash)
+        """)
+    con.execute(f"insert into {state.now('blocked_seen')} from night_blocked_hash")
+    con.execute(f"insert into {state.now('override_seen')} select * from night_override")
 
 
 def record_hashes(con: duckdb.DuckDBPyConnection, records: Records) -> np.typing.NDArray[np.uint64]:
     """DuckDB's hash of every record's key, by rec."""
     columns = con.execute("select row, hash(key) as hash from night_record").fetchnumpy()
     hashes = np.empty(records.count, dtype=np.uint64)
-    hashes[records.rec_of_row[columns["row"].astype(np.int64)]] = columns["hash"]
+    rec = records.rec_of_row[columns["row"].astype(np.int64)]
+    hashes[rec[rec >= 0]] = columns["hash"][rec >= 0]
     return hashes
 
 
@@ -201,10 +222,11 @@ def _in_batches(table: pa.Table) -> pa.Table:
 
 
 def _texts_at(con: duckdb.DuckDBPyConnection, query: str, places: Ints) -> pa.Array:
-    """The `text` of each of `places`; the query gives every `place` once, dense from 0, in any order."""
+    """The `text` of each of `places`; the query gives every `place` once, in any order."""
     table = fetch_texts(con, query)
-    position = np.empty(table.num_rows, dtype=np.int64)
-    position[table.column("place").to_numpy()] = np.arange(table.num_rows)
+    place = table.column("place").to_numpy()
+    position = np.empty(int(place.max(initial=-1)) + 1, dtype=np.int64)
+    position[place] = np.arange(table.num_rows)
     return pc.take(table.column("text").combine_chunks(), pa.array(position[places]))
 
 

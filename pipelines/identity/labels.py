@@ -4,33 +4,25 @@ Every old id goes to one component (its heir), every component keeps one of the 
 component with none revives its founder's earlier id or gets a new one. Events are told in `history.py`.
 """
 
-from datetime import date
-
 import duckdb
 import numpy as np
 
 from pipelines.identity.encode import Records
 from pipelines.identity.frames import fetch_ints, store
 from pipelines.identity.model import KINDS, IdentityConfig, Ints
+from pipelines.identity.state import State
 
 _WEIGHTS = np.array([weight for _, weight in sorted(KINDS.values())])
 
 
 def label_components(
-    con: duckdb.DuckDBPyConnection,
-    component: Ints,
-    records: Records,
-    *,
-    assignment: str,
-    registry: str,
-    night: date,
-    config: IdentityConfig,
+    con: duckdb.DuckDBPyConnection, state: State, component: Ints, records: Records, *, config: IdentityConfig
 ) -> Ints:
     """Give every component its id; returns the customer_key of each rec.
 
-    Reads `assignment` and `registry` before the night. Leaves `night_member` (rec, row, component, old, weight,
-    was_present), `night_merged` (old, customer_key) and `night_registry`, the registry after the night, ordered by
-    customer_key.
+    Reads assignment and registry before the night. Leaves `night_member` (rec, row, component, old, weight,
+    was_present), `night_merged` (old, customer_key) and `night_registry`, what the night replaces of the registry,
+    ordered by customer_key.
     """
     store(
         con,
@@ -44,10 +36,11 @@ def label_components(
             "was_present": records.was_present.astype(np.int8),
         },
     )
+    assignment, registry, untouched = state.before("assignment"), state.before("registry"), state.now("registry")
     for step in (_OVERLAP, _HEIR, _SURVIVOR, _FRESH):
-        con.execute(step.format(assignment=assignment, registry=registry))
-    con.execute(_REGISTRY.format(registry=registry), {"night": night, "salt": config.salt})
-    repeated = con.execute("select one_id from night_registry group by one_id having count(*) > 1").fetchall()
+        con.execute(step.format(assignment=assignment, registry=registry, untouched=untouched))
+    con.execute(_REGISTRY.format(registry=registry), {"night": state.night, "salt": config.salt})
+    repeated = con.execute(_REPEATED_IDS.format(untouched=untouched)).fetchall()
     assert not repeated, f"two founders hash to one id: {repeated}; change the salt"
     key_of_component = np.full(records.count, -1)
     named, customer_key = fetch_ints(
@@ -143,7 +136,8 @@ _SURVIVOR = """
     where heir.old <> survivor.customer_key
 """
 
-# A component's label is its founder's rec. An earlier id of the founder is free when nobody of tonight held it.
+# A component's label is its founder's rec. An earlier id of the founder is free when nobody of tonight held it; an id
+# that the night does not touch is held.
 _FRESH = """
     create or replace temp table night_fresh as
     with
@@ -156,19 +150,24 @@ _FRESH = """
         inner join night_member as member on nameless.component = member.rec
         inner join night_record as record using (row)
     ),
+    known as (
+        select *, true as is_touched from {registry}
+        union all
+        select *, false from {untouched}
+    ),
     earlier as (
         select
             founded.component,
             max(registry.generation) as last_generation,
             arg_min(registry.customer_key, registry.generation) filter (
-                registry.status <> 'erased' and overlap.old is null
+                registry.is_touched and registry.status <> 'erased' and overlap.old is null
             ) as revived
         from founded
-        inner join {registry} as registry using (founder_key)
+        inner join known as registry using (founder_key)
         left join (select distinct old from night_overlap) as overlap on registry.customer_key = overlap.old
         group by founded.component
     ),
-    last_key as (select coalesce(max(customer_key), -1) as customer_key from {registry})
+    last_key as (select coalesce(max(customer_key), -1) as customer_key from known)
     select
         founded.component,
         founded.founder_key,
@@ -236,4 +235,10 @@ _REGISTRY = """
     from night_fresh
     where not is_revived
     order by customer_key
+"""
+
+_REPEATED_IDS = """
+    select one_id from night_registry group by one_id having count(*) > 1
+    union all
+    select one_id from night_registry semi join night_fresh using (customer_key) semi join {untouched} using (one_id)
 """

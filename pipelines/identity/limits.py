@@ -39,11 +39,13 @@ class Conflict:
 class Partition:
     """Tonight's customers.
 
-    component: for each rec the smallest rec of its customer; accepted: for each link whether it joined;
-    voice: for each rec the first record of its operator-merged group (itself without one); refused links in order.
+    component: for each rec the smallest rec of its customer; unlimited: the same, had no limit refused a link;
+    accepted: for each link whether it joined; voice: for each rec the first record of its operator-merged group (itself
+    without one); refused links in order.
     """
 
     component: Ints
+    unlimited: Ints
     accepted: Truths
     voice: Ints
     conflicts: list[Conflict]
@@ -60,18 +62,19 @@ def partition(
     """Join records along links as far as the limits allow."""
     voice = _voices(con, overrides, records)
     merged = np.flatnonzero(voice != np.arange(records.count))
-    component = connected_components(
+    unlimited = connected_components(
         np.concatenate([links.rec, merged]), np.concatenate([links.first, voice[merged]]), count=records.count
     )
     accepted = np.ones(links.rec.size, dtype=np.bool_)
     if not config.limits:
-        return Partition(component, accepted, voice, [])
+        return Partition(unlimited, unlimited, accepted, voice, [])
     rules = _Rules(config, voice, _unionids_of(con, evidence, records), _splits(con, overrides, records))
-    broken = _broken(con, component, records, rules)
+    broken = _broken(con, unlimited, records, rules)
     if not broken.size:
-        return Partition(component, accepted, voice, [])
+        return Partition(unlimited, unlimited, accepted, voice, [])
+    component = unlimited.copy()
     conflicts = _replay(con, broken, component, accepted, links, records, rules)
-    return Partition(component, accepted, voice, conflicts)
+    return Partition(component, unlimited, accepted, voice, conflicts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +96,10 @@ class _Group:
 
 
 def _recs_of_keys(con: duckdb.DuckDBPyConnection, keys: Iterable[str], records: Records) -> dict[str, int]:
-    """The rec of each key that is present tonight."""
-    found = con.execute("select key, row from night_record where key in (select unnest($keys))", {"keys": list(keys)})
+    """The rec of each key that is resolved tonight."""
+    found = con.execute(
+        "select key, row from night_record where is_member and key in (select unnest($keys))", {"keys": list(keys)}
+    )
     return {key: int(records.rec_of_row[row]) for key, row in found.fetchall()}
 
 

@@ -28,9 +28,10 @@ def accepted_links(links: Links, partition: Partition, records: Records) -> Link
     """The links that joined, of values that still have two carriers."""
     if partition.accepted.all():
         return links
-    rec, val = links.rec[partition.accepted], links.val[partition.accepted]
-    shared = (np.bincount(val) > 1)[val]
-    return sorted_links(rec[shared], val[shared], links.strength[partition.accepted][shared], records)
+    joined = np.flatnonzero(partition.accepted)
+    val = links.val[joined]
+    joined = joined[(np.bincount(val) > 1)[val]]
+    return sorted_links(links.place[joined], links.rec[joined], links.val[joined], links.strength[joined], records)
 
 
 def standing_reasons(con: duckdb.DuckDBPyConnection, links: Links, partition: Partition, records: Records) -> Reasons:

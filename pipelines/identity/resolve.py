@@ -1,6 +1,6 @@
 """One night of identity resolution: read the inputs, decide, and write the state in one transaction.
 
-    encode ▸ states ▸ components and limits ▸ reasons ▸ labels ▸ history
+    what changed ▸ encode ▸ states ▸ components and limits ▸ reasons ▸ labels ▸ history
 
 The steps live in the modules of their names; here is only their order. What calls this, and when, is not known here.
 """
@@ -12,13 +12,12 @@ from datetime import date
 from time import perf_counter
 
 import duckdb
-import numpy as np
 
-from pipelines.identity import history, value_states
+from pipelines.identity import history, touched, value_states
 from pipelines.identity.causes import find_causes
-from pipelines.identity.encode import Records, encode_evidence, encode_records
+from pipelines.identity.encode import encode_evidence, encode_records
 from pipelines.identity.labels import label_components
-from pipelines.identity.limits import Partition, partition
+from pipelines.identity.limits import partition
 from pipelines.identity.model import (
     ALGORITHM_VERSION,
     IdentityConfig,
@@ -32,14 +31,14 @@ from pipelines.identity.overrides import Overrides, read_overrides, store_overri
 from pipelines.identity.reasons import accepted_links, standing_reasons
 from pipelines.identity.state import (
     State,
+    Way,
+    begin_part,
+    begin_whole,
     ensure_tables,
-    fingerprint_of,
     log_night,
     open_state,
-    replace_tables,
-    tables_to_read,
+    take_back,
 )
-from pipelines.identity.value_states import Links
 
 __all__ = [
     "IdentityConfig",
@@ -62,28 +61,45 @@ def resolve_night(
     blocked: str,
     overrides: str | None = None,
     state_schema: str = "identity",
+    part_at_most: float = touched.PART_AT_MOST,
 ) -> NightSummary:
     """Give every record of tonight its customer, and log what changed since the night before.
 
     in:  `identities` (key, kind, first_seen_at, name_norm, birth_date, id_number, is_minor), `evidence` (key,
          value_type, value, tier, position), `blocked` (value_type, value), `overrides` (id, kind, a, b, valid_from,
          revoked_at): names of relations of the connection; further columns are ignored, the order of rows never matters
-    out: the tables of `state_schema` (docs/architecture.md), replaced in one transaction; temporary tables `night_*`
-         are dropped
-    The last night may be run again: it starts from the state before it. Raises IdentityNightError for an earlier night,
+    out: the tables of `state_schema` (docs/architecture.md) in one transaction; temporary tables `night_*` are dropped
+    Where less than the share `part_at_most` of the records changed, only the customers that the changes can reach are
+    resolved; the tables are the same, but for the order of their rows.
+    The last night may be run again: it is taken back first. Raises IdentityNightError for an earlier night,
     IdentityInputError for unknown or repeated keys and unknown kinds, IdentityOverrideError for contradicting rows.
     The connection must hold no open transaction, and its time zone decides when an operator row is in force.
     """
     watch = _Watch()
-    with _temporary_tables(con):
+    with _unordered_inserts(con), _temporary_tables(con):
         ensure_tables(con, state_schema)
-        with watch.step("fingerprint"):
+        with watch.step("what changed"):
             given = read_overrides(con, overrides if config.limits else None, night=night)
-            fingerprint = _fingerprint(con, config, given, identities, evidence, blocked)
-            state = open_state(con, state_schema, night, fingerprint)
+            store_overrides(con, given)
+            digest = touched.digest_inputs(con, identities, evidence, blocked)
+            basis = f"{duckdb.__version__}|{ALGORITHM_VERSION}|{astuple(config)}"
+            fingerprint = f"{basis}|{[astuple(row) for row in given.rows]}|{digest}"
+            state = open_state(con, state_schema, night, fingerprint=fingerprint, basis=basis)
         if state.unchanged is not None:
             return _stand_still(con, state, state.unchanged)
-        return _resolve(con, state, given, config, identities, evidence, blocked, watch)
+        with _transaction(con):
+            take_back(con, state)
+        with _transaction(con):
+            with watch.step("what changed"):
+                part = touched.find_touched(con, state, given, identities, evidence, part_at_most)
+                (begin_whole if part is None else begin_part)(con, state)
+            inputs = part or touched.everybody(identities, evidence)
+            _resolve(con, state, given, config, inputs, blocked, watch)
+            if inputs.is_part:
+                touched.note_new_customers(con, state)
+            summary = _summary(con, state, watch)
+            log_night(con, state, summary, way=Way.WHOLE if part is None else Way.PART)
+        return summary
 
 
 def _resolve(
@@ -91,20 +107,20 @@ def _resolve(
     state: State,
     given: Overrides,
     config: IdentityConfig,
-    identities: str,
-    evidence_relation: str,
+    inputs: touched.Inputs,
     blocked: str,
     watch: "_Watch",
-) -> NightSummary:
+) -> None:
     with watch.step("encode"):
-        store_overrides(con, given)
-        records = encode_records(con, identities, assignment=state.before("assignment"))
-        evidence = encode_evidence(con, evidence_relation, records)
+        records = encode_records(con, inputs.identities, assignment=state.before("assignment"))
+        evidence = encode_evidence(con, inputs.evidence, records)
     with watch.step("states"):
         if config.limits:
             value_states.judge_values(con, blocked, config)
         else:
             value_states.admit_all(con)
+        if inputs.is_part:
+            touched.forget_context(con)
         links = value_states.admitted_links(con, evidence, records)
     with watch.step("components and limits"):
         customers = partition(con, links, evidence, records, given, config)
@@ -112,58 +128,37 @@ def _resolve(
         links = accepted_links(links, customers, records)
         reasons = standing_reasons(con, links, customers, records)
     with watch.step("labels"):
-        customer_key = label_components(
-            con,
-            customers.component,
-            records,
-            assignment=state.before("assignment"),
-            registry=state.before("registry"),
-            night=state.night,
-            config=config,
-        )
+        customer_key = label_components(con, state, customers.component, records, config=config)
     with watch.step("history"), history.tonight(con, records, customers.component, customer_key, reasons):
-        con.begin()
-        try:
-            summary = _write(con, state, links, customers, records, watch)
-        except BaseException:
-            con.rollback()
-            raise
-        con.commit()
-    return summary
+        find_causes(con, state, links, customers.component, records)
+        history.write_assignment(con, state, records)
+        history.write_registry(con, state)
+        history.write_events(con, state)
+        history.write_states(con, state)
+        history.write_conflicts(con, state, customers.conflicts, records)
+        history.write_seen(con, state, evidence, links, customers.unlimited, customer_key, records)
 
 
-def _write(
-    con: duckdb.DuckDBPyConnection,
-    state: State,
-    links: Links,
-    customers: Partition,
-    records: Records,
-    watch: "_Watch",
-) -> NightSummary:
-    replace_tables(con, state)
-    before = tables_to_read(state)
-    find_causes(con, before, links, customers.component, records)
-    history.write_assignment(con, before, records)
-    history.write_registry(con, before)
-    history.write_events(con, before)
-    history.write_states(con, before)
-    history.write_conflicts(con, before, customers.conflicts, records)
-    history.write_links(con, before, links, records)
-    sizes = np.bincount(customers.component, minlength=1)
-    summary = NightSummary(
+def _summary(con: duckdb.DuckDBPyConnection, state: State, watch: "_Watch") -> NightSummary:
+    sizes = con.execute(f"""
+        select coalesce(sum(records), 0)::bigint, count(*), coalesce(max(records), 0)
+        from (select count(*) as records from {state.now("assignment")} where present group by customer_key)
+    """).fetchone()
+    conflicts = con.execute(f"select count(*) from {state.now('conflict')}").fetchone()
+    assert sizes is not None
+    assert conflicts is not None
+    return NightSummary(
         night=state.night,
-        identities=records.count,
-        customers=int(np.count_nonzero(sizes)),
-        largest=int(sizes.max()),
-        conflicts=len(customers.conflicts),
+        identities=sizes[0],
+        customers=sizes[1],
+        largest=sizes[2],
+        conflicts=conflicts[0],
         events=_counts(
-            con, f"select event, count(*) from {before.now('event')} where night = $night group by all", state
+            con, f"select event, count(*) from {state.now('event')} where night = $night group by all", state
         ),
-        states=_counts(con, f"select state, count(*) from {before.now('value_state')} group by all"),
+        states=_counts(con, f"select state, count(*) from {state.now('value_state')} group by all"),
         seconds=watch.seconds,
     )
-    log_night(con, before, summary, replaced=True)
-    return summary
 
 
 def _counts(con: duckdb.DuckDBPyConnection, query: str, state: State | None = None) -> dict[str, int]:
@@ -175,24 +170,35 @@ def _stand_still(con: duckdb.DuckDBPyConnection, state: State, summary: NightSum
     """The same input as last time leaves every table as it is; a new night is still noted."""
     known = con.execute(f"select 1 from {state.now('night')} where night = $night", {"night": state.night}).fetchone()
     if known is None:
-        log_night(con, state, summary, replaced=False)
+        log_night(con, state, summary, way=Way.NONE)
     return summary
 
 
-def _fingerprint(
-    con: duckdb.DuckDBPyConnection,
-    config: IdentityConfig,
-    given: Overrides,
-    identities: str,
-    evidence: str,
-    blocked: str,
-) -> str:
-    inputs = [
-        (identities, "key, kind, first_seen_at, name_norm, birth_date, id_number, is_minor"),
-        (evidence, "key, value_type, value, tier, position"),
-        (blocked, "value_type, value"),
-    ]
-    return fingerprint_of(con, inputs, f"{ALGORITHM_VERSION}|{astuple(config)}|{[astuple(row) for row in given.rows]}")
+@contextmanager
+def _unordered_inserts(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Insert without keeping the order of arrival.
+
+    With it, DuckDB 2.0 loses the row groups that a transaction inserts into a table into which it inserted nothing
+    before.
+    """
+    row = con.execute("select current_setting('preserve_insertion_order')").fetchone()
+    assert row is not None
+    con.execute("set preserve_insertion_order = false")
+    try:
+        yield
+    finally:
+        con.execute("set preserve_insertion_order = $before", {"before": row[0]})
+
+
+@contextmanager
+def _transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    con.begin()
+    try:
+        yield
+    except BaseException:
+        con.rollback()
+        raise
+    con.commit()
 
 
 @contextmanager
@@ -218,4 +224,4 @@ class _Watch:
     def step(self, name: str) -> Iterator[None]:
         start = perf_counter()
         yield
-        self.seconds[name] = perf_counter() - start
+        self.seconds[name] = self.seconds.get(name, 0) + perf_counter() - start

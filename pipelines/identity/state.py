@@ -1,16 +1,19 @@
 """The tables one night leaves for the next, and the way back to the state before a night.
 
-Public: assignment, registry, event, value_state, conflict (docs/architecture.md). Private: `link` (accepted links as
-hashes: enough to tell a new link from an old one, and no phone in it), `override_seen` (operator rows in force),
-`night` (one row per night), `settled` (up to which event a night is not taken back when run again). All but `event`,
-`night` and `settled` have a twin `<table>_before`, the state before the last night that replaced anything; running that
-night again starts there.
+Public: assignment, registry, event, value_state, conflict (docs/architecture.md). Private: `carried` (who carries which
+value, as hashes, and which of it joined: enough to tell a new link from an old one, and no phone in it), `seen` (what
+tonight's records looked like, as a digest, and the component they are in before any limit), `override_seen`,
+`blocked_seen`, `night` (one row per night), `settled` (up to which event a night is not taken back when run again).
+
+A night replaces every row (`whole`) or those of the customers it touches (`part`, see `touched.py`). What it replaces
+is kept in the twins `<table>_before`; with the tables `touched_*`, which say whose rows those are, a night that runs
+again is taken back first.
 """
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
+from enum import StrEnum
 from typing import Final
 
 import duckdb
@@ -38,8 +41,23 @@ _COLUMNS: Final[dict[str, str]] = {
         night date not null, value_type varchar not null, value_masked varchar not null, tier integer not null,
         left_key varchar not null, right_key varchar, reason varchar not null
     """,
-    "link": "key_hash ubigint not null, value_hash ubigint not null, strength bigint not null",
+    "carried": """
+        key_hash ubigint not null, value_hash ubigint not null, strength bigint not null, accepted boolean not null
+    """,
+    "seen": """
+        key_hash ubigint not null, digest ubigint not null, component ubigint not null, customer_key integer not null
+    """,
     "override_seen": "id varchar not null, kind varchar not null, a varchar not null, b varchar not null",
+    "blocked_seen": "value_hash ubigint not null",
+}
+# Whose rows a night in part replaces in each table; a table without one is small and replaced whole.
+_TOUCHED: Final[dict[str, tuple[str, str]]] = {
+    "assignment": ("customer_key", "touched_customer"),
+    "registry": ("customer_key", "touched_customer"),
+    "value_state": ("hash(value_type, value)", "touched_value"),
+    "conflict": ("hash(left_key)", "touched_record"),
+    "carried": ("key_hash", "touched_record"),
+    "seen": ("key_hash", "touched_record"),
 }
 # Kept for ever: small, but without the search for the smallest form.
 _PACKED: Final = "varchar using compression 'zstd'"
@@ -50,36 +68,52 @@ _LOGS: Final[dict[str, str]] = {
         to_id {_PACKED}, cause_value_type varchar, cause_value_masked {_PACKED}, via_key {_PACKED}, override_id varchar
     """,
     "night": """
-        night date not null, fingerprint varchar not null, replaced boolean not null, summary varchar not null
+        night date not null, fingerprint varchar not null, way varchar not null, basis varchar not null,
+        summary varchar not null
     """,
     "settled": "night date not null, seq integer not null",
+    "touched_customer": "customer_key integer not null",
+    "touched_record": "key_hash ubigint not null",
+    "touched_value": "value_hash ubigint not null",
 }
+
+
+class Way(StrEnum):
+    """How a night changed the tables: not at all, every row, or the rows of the customers it touched."""
+
+    NONE = "none"
+    WHOLE = "whole"
+    PART = "part"
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Where the state before tonight lies, and what is known of the night itself.
+    """Where the state lies, and what is known of the night and of the one before it.
 
-    before: names of the tables to read from; repeated: the night ran already and replaced tables;
-    unchanged: the summary of the night whose input was the same, when nothing has to be done but to log it.
+    basis: what digests of the input depend on beside the input; repeated: how the night changed the tables when it ran
+    already, else None; unchanged: the summary of the night whose input was the same, when nothing has to be done but to
+    log it.
     """
 
     schema: str
     night: date
     fingerprint: str
-    repeated: bool
+    basis: str
+    repeated: Way | None
     unchanged: NightSummary | None
 
     def before(self, table: str) -> str:
-        return f"{self.schema}.{table}{'_before' if self.repeated else ''}"
+        """What tonight replaces: all that was there, or the rows of the customers it touches."""
+        return f"{self.schema}.{table}_before"
 
     def now(self, table: str) -> str:
         return f"{self.schema}.{table}"
 
 
 def ensure_tables(con: duckdb.DuckDBPyConnection, schema: str) -> None:
-    """Create the schema and its tables where they are missing."""
+    """Create the schema and its tables where they are missing, and bring those of earlier programs up to date."""
     con.execute(f"create schema if not exists {schema}")
+    _upgrade(con, schema)
     for table, columns in _COLUMNS.items():
         for name in (table, f"{table}_before"):
             con.execute(f"create table if not exists {schema}.{name} ({columns})")
@@ -87,20 +121,34 @@ def ensure_tables(con: duckdb.DuckDBPyConnection, schema: str) -> None:
         con.execute(f"create table if not exists {schema}.{table} ({columns})")
 
 
-def open_state(con: duckdb.DuckDBPyConnection, schema: str, night: date, fingerprint: str) -> State:
+def open_state(con: duckdb.DuckDBPyConnection, schema: str, night: date, *, fingerprint: str, basis: str) -> State:
     """Find the state before `night`; raises IdentityNightError when a later night has run."""
-    rows = con.execute(f"select * from {schema}.night order by night desc limit 1").fetchall()
+    rows = con.execute(
+        f"select night, fingerprint, way, summary from {schema}.night order by night desc limit 1"
+    ).fetchall()
     if not rows:
-        return State(schema, night, fingerprint, repeated=False, unchanged=None)
-    last, last_fingerprint, replaced, summary = rows[0]
+        return State(schema, night, fingerprint, basis, repeated=None, unchanged=None)
+    last, last_fingerprint, way, summary = rows[0]
     if night < last:
         raise IdentityNightError(
             "night_is_over",
             f"{night} 早于已处理的最后一晚 {last},其客户编号无法再推算",
             f"{night} is earlier than the last night, {last}; its ids can no longer be derived",
         )
-    unchanged = _summary(summary, night, repeated=night == last) if fingerprint == last_fingerprint else None
-    return State(schema, night, fingerprint, repeated=replaced and night == last, unchanged=unchanged)
+    return State(
+        schema,
+        night,
+        fingerprint,
+        basis,
+        repeated=Way(way) if night == last else None,
+        unchanged=_summary(summary, night, repeated=night == last) if fingerprint == last_fingerprint else None,
+    )
+
+
+def last_basis(con: duckdb.DuckDBPyConnection, state: State) -> str | None:
+    """The basis of the newest night that is logged, None before the first."""
+    row = con.execute(f"select arg_max(basis, night) from {state.now('night')}").fetchone()
+    return row[0] if row else None
 
 
 def last_night(con: duckdb.DuckDBPyConnection, schema: str) -> date | None:
@@ -114,19 +162,42 @@ def last_night(con: duckdb.DuckDBPyConnection, schema: str) -> date | None:
     return row[0] if row else None
 
 
-def replace_tables(con: duckdb.DuckDBPyConnection, state: State) -> None:
-    """Make room for tonight's tables: keep the state before the night, empty the rest, forget the night's events."""
+def take_back(con: duckdb.DuckDBPyConnection, state: State) -> None:
+    """Bring every table back to the state before the night, when it ran already."""
+    if state.repeated is None:
+        return
     for table, columns in _COLUMNS.items():
-        if state.repeated:
-            con.execute(f"drop table {state.now(table)}")
-        else:
-            con.execute(f"drop table {state.schema}.{table}_before")
-            con.execute(f"alter table {state.now(table)} rename to {table}_before")
-        con.execute(f"create table {state.now(table)} ({columns})")
+        now, before = state.now(table), state.before(table)
+        if state.repeated is Way.WHOLE:
+            con.execute(f"drop table {now}")
+            con.execute(f"alter table {before} rename to {table}")
+            con.execute(f"create table {before} ({columns})")
+        elif state.repeated is Way.PART:
+            con.execute(f"delete from {now} {_touched(state, table)}")
+            con.execute(f"insert into {now} from {before}")
     con.execute(
         f"delete from {state.now('event')} where night = $night and seq > $settled",
         {"night": state.night, "settled": settled_events(con, state)},
     )
+    con.execute(f"delete from {state.now('night')} where night = $night", {"night": state.night})
+
+
+def begin_whole(con: duckdb.DuckDBPyConnection, state: State) -> None:
+    """Make room for a night that replaces every row."""
+    for table, columns in _COLUMNS.items():
+        con.execute(f"drop table {state.before(table)}")
+        con.execute(f"alter table {state.now(table)} rename to {table}_before")
+        con.execute(f"create table {state.now(table)} ({columns})")
+
+
+def begin_part(con: duckdb.DuckDBPyConnection, state: State) -> None:
+    """Make room for a night that replaces the rows of the tables `touched_*`."""
+    for table, columns in _COLUMNS.items():
+        now, before, touched = state.now(table), state.before(table), _touched(state, table)
+        con.execute(f"drop table {before}")
+        con.execute(f"create table {before} ({columns})")
+        con.execute(f"insert into {before} select * from {now} {touched}")
+        con.execute(f"delete from {now} {touched}")
 
 
 def settled_events(con: duckdb.DuckDBPyConnection, state: State) -> int:
@@ -138,37 +209,45 @@ def settled_events(con: duckdb.DuckDBPyConnection, state: State) -> int:
     return int(row[0])
 
 
-def tables_to_read(state: State) -> State:
-    """The state as its tables are named once `replace_tables` has run."""
-    return State(state.schema, state.night, state.fingerprint, repeated=True, unchanged=None)
-
-
-def log_night(con: duckdb.DuckDBPyConnection, state: State, summary: NightSummary, *, replaced: bool) -> None:
-    """Write the night's row; a night has one, however often it runs."""
+def log_night(con: duckdb.DuckDBPyConnection, state: State, summary: NightSummary, *, way: Way) -> None:
+    """Write the night's row."""
     facts = {name: value for name, value in asdict(summary).items() if name not in ("night", "seconds")}
-    con.execute(f"delete from {state.now('night')} where night = $night", {"night": state.night})
     con.execute(
-        f"insert into {state.now('night')} values ($night, $fingerprint, $replaced, $summary)",
+        f"insert into {state.now('night')} values ($night, $fingerprint, $way, $basis, $summary)",
         {
             "night": state.night,
             "fingerprint": state.fingerprint,
-            "replaced": replaced,
+            "way": way.value,
+            "basis": state.basis,
             "summary": json.dumps(facts, sort_keys=True),
         },
     )
 
 
-def fingerprint_of(con: duckdb.DuckDBPyConnection, inputs: Sequence[tuple[str, str]], parameters: str) -> str:
-    """A text that is the same for the same rows in any order: per (relation, columns) the sum of row hashes.
+def _upgrade(con: duckdb.DuckDBPyConnection, schema: str) -> None:
+    """Until 0.1.0's second algorithm `night` said `replaced`, and links were kept without what did not join."""
+    is_old = con.execute(
+        """
+        select 1 from duckdb_columns()
+        where schema_name = $schema and table_name = 'night' and column_name = 'replaced'
+        """,
+        {"schema": schema},
+    ).fetchone()
+    if is_old:
+        con.execute(f"alter table {schema}.night add column way varchar default 'none'")
+        con.execute(f"alter table {schema}.night add column basis varchar default ''")
+        con.execute(f"update {schema}.night set way = 'whole' where replaced")
+        con.execute(f"alter table {schema}.night drop column replaced")
+        con.execute(f"drop table {schema}.link")
+        con.execute(f"drop table {schema}.link_before")
 
-    The engine's version is part of it, because its hash function is its own.
-    """
-    parts = [duckdb.__version__, parameters]
-    for relation, columns in inputs:
-        row = con.execute(f"select count(*), coalesce(sum(hash({columns})), 0) from {relation}").fetchone()
-        assert row is not None
-        parts.append(f"{row[0]}:{row[1]}")
-    return "|".join(parts)
+
+def _touched(state: State, table: str) -> str:
+    """The condition that picks the rows a night in part replaces."""
+    if table not in _TOUCHED:
+        return ""
+    column, touched = _TOUCHED[table]
+    return f"where {column} in (from {state.now(touched)})"
 
 
 def _summary(text: str, night: date, *, repeated: bool) -> NightSummary:

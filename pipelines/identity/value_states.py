@@ -29,8 +29,10 @@ _UNUSABLE_PHONE = """
 class Links:
     """Evidence that may join, of values carried by two and more; sorted by (val, idx) so that carriers are neighbours.
 
-    rec, val, strength as in `Evidence`; first and second: for each position the first and second rec of its value.
+    place: in `Evidence`; rec, val, strength as there; first and second: the first and second rec of the link's value.
     """
+
+    place: Ints
 
     rec: Ints
     val: Ints
@@ -127,20 +129,21 @@ def admitted_links(con: duckdb.DuckDBPyConnection, evidence: Evidence, records: 
     value_count = int(evidence.val.max(initial=-1)) + 1
     keep = ~_marked(unusable_values(con), value_count)[evidence.val]
     keep &= ~(_marked(contested, value_count)[evidence.val] & (records.kind_rank[evidence.rec] == PATIENT_RANK))
-    denied = records.rec_of_row[denied_row] * value_count + denied_val
+    denied_rec = records.rec_of_row[denied_row]
+    denied = (denied_rec * value_count + denied_val)[denied_rec >= 0]
     if denied.size:
         keep &= ~np.isin(evidence.rec * value_count + evidence.val, denied)
     keep &= (np.bincount(evidence.val[keep], minlength=value_count) > 1)[evidence.val]
-    return sorted_links(evidence.rec[keep], evidence.val[keep], evidence.strength[keep], records)
+    return sorted_links(np.flatnonzero(keep), evidence.rec[keep], evidence.val[keep], evidence.strength[keep], records)
 
 
-def sorted_links(rec: Ints, val: Ints, strength: Ints, records: Records) -> Links:
+def sorted_links(place: Ints, rec: Ints, val: Ints, strength: Ints, records: Records) -> Links:
     """Links in order of (val, idx); every value must have two carriers."""
     order = np.argsort(val * records.count + records.idx[rec])
-    rec, val, strength = rec[order], val[order], strength[order]
+    place, rec, val, strength = place[order], rec[order], val[order], strength[order]
     starts = np.flatnonzero(np.insert(val[1:] != val[:-1], 0, True)) if val.size else np.empty(0, dtype=np.int64)
     sizes = np.diff(np.append(starts, val.size))
-    return Links(rec, val, strength, np.repeat(rec[starts], sizes), np.repeat(rec[starts + 1], sizes))
+    return Links(place, rec, val, strength, np.repeat(rec[starts], sizes), np.repeat(rec[starts + 1], sizes))
 
 
 def _marked(positions: Ints, count: int) -> Truths:

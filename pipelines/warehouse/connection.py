@@ -37,7 +37,8 @@ def connect_warehouse(
     con.execute("set memory_limit = $limit", {"limit": settings.memory_limit})
     con.execute("set threads = $threads", {"threads": settings.threads})
     con.execute("set temp_directory = $folder", {"folder": str(folders.build / "spill")})
-    # Tables are sets of rows with keys; keeping the order of arrival would cost memory and parallelism.
+    # Tables are sets of rows with keys; keeping the order of arrival would cost memory and parallelism. And rows: with
+    # it, DuckDB 2.0 loses what a transaction inserts into a table into which it inserted nothing before.
     con.execute("set preserve_insertion_order = false")
     return con
 

@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta, timezone
 import duckdb
 
 from pipelines.identity.resolve import IdentityConfig, NightSummary, resolve_night
+from pipelines.identity.touched import PART_AT_MOST
 
 SHANGHAI = timezone(timedelta(hours=8))
 FIRST_NIGHT = date(2026, 11, 1)
@@ -122,6 +123,7 @@ class Nights:
 
     con: duckdb.DuckDBPyConnection = field(default_factory=duckdb.connect)
     config: IdentityConfig = field(default_factory=IdentityConfig)
+    part_at_most: float = PART_AT_MOST
     night: date = FIRST_NIGHT - timedelta(days=1)
 
     def __post_init__(self) -> None:
@@ -143,6 +145,7 @@ class Nights:
             evidence="evidence",
             blocked="blocked",
             overrides="overrides",
+            part_at_most=self.part_at_most,
         )
 
     def rows(self, query: str) -> list[tuple]:
@@ -171,9 +174,9 @@ class Nights:
         """)
 
     def tables(self) -> dict[str, list[tuple]]:
-        """Everything that a night leaves, in the tables' own order."""
-        names = ("assignment", "registry", "event", "value_state", "conflict")
-        return {name: self.rows(f"select * from identity.{name}") for name in names}
+        """Everything that a night leaves, in one order."""
+        names = ("assignment", "registry", "event", "value_state", "conflict", "carried", "seen", "override_seen")
+        return {name: self.rows(f"select * from identity.{name} order by all") for name in names}
 
 
 def load(con: duckdb.DuckDBPyConnection, world: World) -> None:

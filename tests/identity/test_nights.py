@@ -88,7 +88,7 @@ def test_failed_night_leaves_the_state_as_it_was(monkeypatch: pytest.MonkeyPatch
     nights = Nights()
     nights.next(_world())
     before = nights.tables()
-    monkeypatch.setattr("pipelines.identity.history.write_links", _fail)
+    monkeypatch.setattr("pipelines.identity.history.write_seen", _fail)
 
     with pytest.raises(RuntimeError):
         nights.next(_world().plus(lead("new")))

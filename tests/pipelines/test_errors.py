@@ -18,11 +18,12 @@ def test_a_night_before_the_last_one_is_refused_in_both_languages() -> None:
     with duckdb.connect() as con:
         ensure_tables(con, "identity")
         con.execute(
-            "insert into identity.night (night, fingerprint, replaced, summary) values ('2026-11-20', '', true, '{}')"
+            "insert into identity.night (night, fingerprint, way, basis, summary) values"
+            " ('2026-11-20', '', 'whole', '', '{}')"
         )
 
         with pytest.raises(IdentityError, match=r"earlier than the last night.*早于已处理的最后一晚"):
-            open_state(con, "identity", date(2026, 11, 19), "fingerprint")
+            open_state(con, "identity", date(2026, 11, 19), fingerprint="f", basis="b")
 
 
 def test_a_failed_check_is_told_by_what_it_promises() -> None:

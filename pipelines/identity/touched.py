@@ -1,0 +1,250 @@
+"""Whose customers can be others tonight: found from what changed, without looking at the rest.
+
+A night is a function of its input and of the state before it, and the input falls into parts that never meet: the
+components that evidence makes before any limit is applied. A part in which nothing changed keeps its customers, so a
+night resolves the others only (docs/decisions/0009). Three sets grow out of the changes:
+
+    records   those of every component that a change can reach, tonight's and last night's: they are resolved anew
+    values    those that the records carry or that changed: they are judged anew
+    context   further records that carry one of the values: what the values are worth depends on them, nothing else does
+
+Here the sets are found; what is done with them is `resolve.py`'s business, their tables are told in `state.py`.
+"""
+
+from dataclasses import dataclass
+
+import duckdb
+import pyarrow as pa
+
+from pipelines.identity.frames import store
+from pipelines.identity.overrides import Override, Overrides
+from pipelines.identity.state import State, last_basis
+
+PART_AT_MOST = 0.1
+"""Where more of the records than this changed, resolving everybody is faster."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Relations that the steps read: a record is resolved where `is_member`, else it is context."""
+
+    identities: str
+    evidence: str
+    is_part: bool
+
+
+def digest_inputs(con: duckdb.DuckDBPyConnection, identities: str, evidence: str, blocked: str) -> str:
+    """Write the input down as hashes; returns a text that is the same for the same rows in any order.
+
+    night_hash: key_hash, value_hash, digest, one row per evidence row
+    night_digest: key_hash, digest, records, one row per key; records is 1 but for input that is refused
+    night_blocked_hash: value_hash
+    """
+    con.execute(f"""
+        create or replace temp table night_hash as
+        select key_hash, value_hash, hash(value_hash, tier, position) as digest
+        from (
+            select hash(key) as key_hash, hash(value_type, value) as value_hash, tier, position
+            from {evidence}
+            where value <> '' and value_type is not null
+        )
+    """)
+    con.execute(f"""
+        create or replace temp table night_digest as
+        select key_hash, hash(sum(digest)) as digest, sum(is_record)::integer as records
+        from (
+            select
+                hash(key) as key_hash,
+                hash(kind, first_seen_at, name_norm, birth_date, id_number, is_minor) as digest,
+                1 as is_record
+            from {identities}
+            union all
+            select key_hash, digest, 0 from night_hash
+        )
+        group by key_hash
+    """)
+    con.execute(f"""
+        create or replace temp table night_blocked_hash as
+        select distinct hash(value_type, value) as value_hash from {blocked}
+    """)
+    row = con.execute("""
+        select
+            (select count(*) || ':' || coalesce(sum(hash(key_hash, digest, records)), 0) from night_digest),
+            (select count(*) || ':' || coalesce(sum(value_hash), 0) from night_blocked_hash)
+    """).fetchone()
+    assert row is not None
+    return f"{row[0]}|{row[1]}"
+
+
+def everybody(identities: str, evidence: str) -> Inputs:
+    """The inputs of a night that resolves everybody."""
+    return Inputs(f"(select *, true as is_member from {identities})", evidence, is_part=False)
+
+
+def find_touched(
+    con: duckdb.DuckDBPyConnection, state: State, given: Overrides, identities: str, evidence: str, part_at_most: float
+) -> Inputs | None:
+    """Write the state's tables `touched_*`; returns the inputs of a night in part, or None for a night of everybody.
+
+    Needs the tables of `digest_inputs`, and the state before the night. Leaves `night_touched_value`.
+    """
+    if last_basis(con, state) != state.basis or not _changes_are_few(con, state, part_at_most):
+        return None
+    before = [Override(*row) for row in con.execute(f"from {state.now('override_seen')}").fetchall()]
+    said = Overrides(tuple(before))
+    _store_turned(con, set(said.rows) ^ set(given.rows))
+    con.execute(
+        _CHANGED_VALUE.format(evidence=evidence, carried=state.now("carried"), blocked=state.now("blocked_seen"))
+    )
+    _store_merged(con, [*said.merged(), *given.merged()])
+    con.execute(_TOUCHED_RECORD.format(assignment=state.now("assignment"), seen=state.now("seen")))
+    con.execute(_CONTEXT)
+    for table, query in _TOUCHED_TABLES.items():
+        con.execute(f"delete from {state.now(table)}")
+        con.execute(
+            f"insert into {state.now(table)} {query.format(seen=state.now('seen'), registry=state.now('registry'))}"
+        )
+    con.execute(_EXTRACT.format(identities=identities, evidence=evidence))
+    return Inputs("night_identity_of_part", "night_evidence_of_part", is_part=True)
+
+
+def forget_context(con: duckdb.DuckDBPyConnection) -> None:
+    """Leave the states of the values that are judged tonight; of the others not every carrier is there."""
+    con.execute("""
+        delete from night_state
+        where val in (
+            select val
+            from night_value
+            where hash(value_type, value) not in (select value_hash from night_touched_value)
+        )
+    """)
+
+
+def note_new_customers(con: duckdb.DuckDBPyConnection, state: State) -> None:
+    """Count the ids that the night minted among those it touched."""
+    con.execute(f"""
+        insert into {state.now("touched_customer")} select customer_key from night_fresh where not is_revived
+    """)
+
+
+def _changes_are_few(con: duckdb.DuckDBPyConnection, state: State, part_at_most: float) -> bool:
+    """Write `night_changed`; whether a night in part is possible and worth it."""
+    con.execute(f"""
+        create or replace temp table night_changed as
+        select key_hash, now.digest is not null as is_there, last.digest is not null as was_there
+        from night_digest as now
+        full join {state.now("seen")} as last using (key_hash)
+        where now.digest is distinct from last.digest
+    """)
+    row = con.execute(f"""
+        select
+            (select count(*) from night_changed),
+            (select count(*) from {state.now("seen")}),
+            -- Evidence of nobody, or keys that repeat: the whole night says which.
+            exists (select 1 from night_digest where records <> 1)
+    """).fetchone()
+    assert row is not None
+    changed, seen, is_refused = row
+    return not is_refused and bool(changed < seen * part_at_most)
+
+
+def _store_turned(con: duckdb.DuckDBPyConnection, turned: set[Override]) -> None:
+    """Operator rows that were given or revoked since: the values and keys they name."""
+    values = {row.b if row.kind == "detach" else row.a for row in turned if row.kind not in ("merge", "split")}
+    keys = {key for row in turned if row.kind in ("merge", "split") for key in (row.a, row.b)}
+    store(con, "night_turned_value", {"value": pa.array(sorted(values), pa.string())})
+    store(con, "night_turned_key", {"key": pa.array(sorted(keys), pa.string())})
+
+
+def _store_merged(con: duckdb.DuckDBPyConnection, groups: list[list[str]]) -> None:
+    """Records that operators joined are reached together."""
+    places = [place for place, keys in enumerate(groups) for _ in keys]
+    texts = [key for keys in groups for key in keys]
+    store(con, "night_merged_key", {"place": pa.array(places, pa.int32()), "key": pa.array(texts, pa.string())})
+
+
+_CHANGED_VALUE = """
+    create or replace temp table night_changed_value as
+    select value_hash from night_hash semi join night_changed using (key_hash)
+    union
+    select value_hash from {carried} semi join night_changed using (key_hash)
+    union
+    (from night_blocked_hash except from {blocked})
+    union
+    (from {blocked} except from night_blocked_hash)
+    union
+    select hash(value_type, value) from {evidence} where value in (select value from night_turned_value)
+"""
+
+# A record that returns may take its former id from those who hold it now.
+_TOUCHED_RECORD = """
+    create or replace temp table night_returned_customer as
+    select distinct customer_key
+    from {assignment}
+    where not present and hash(key) in (select key_hash from night_changed where is_there and not was_there);
+
+    create or replace temp table night_seed as
+    select key_hash from night_changed
+    union
+    select key_hash from night_hash semi join night_changed_value using (value_hash)
+    union
+    select hash(key) from night_turned_key
+    union
+    select key_hash from {seen} semi join night_returned_customer using (customer_key);
+
+    insert into night_seed
+    select hash(key)
+    from night_merged_key
+    where place in (select place from night_merged_key where hash(key) in (from night_seed));
+
+    create or replace temp table night_touched_record as
+    with components as (select distinct component from {seen} semi join night_seed using (key_hash))
+    select key_hash from {seen} semi join components using (component)
+    union
+    select key_hash from night_seed;
+
+    create or replace temp table night_member_hash as
+    select key_hash from night_touched_record semi join night_digest using (key_hash)
+"""
+
+_CONTEXT = """
+    create or replace temp table night_touched_value as
+    select value_hash from night_hash semi join night_member_hash using (key_hash)
+    union
+    select value_hash from night_changed_value;
+
+    create or replace temp table night_context_hash as
+    select key_hash, true as is_member from night_member_hash
+    union all
+    select distinct key_hash, false
+    from night_hash
+    semi join night_touched_value using (value_hash)
+    anti join night_member_hash using (key_hash)
+"""
+
+# An id that nobody holds can come back with its founder; one that somebody untouched holds cannot.
+_TOUCHED_TABLES = {
+    "touched_record": "select key_hash from night_touched_record",
+    "touched_value": "select value_hash from night_touched_value",
+    "touched_customer": """
+        select customer_key from {seen} semi join night_touched_record using (key_hash)
+        union
+        select customer_key from night_returned_customer
+        union
+        select customer_key
+        from {registry}
+        where status <> 'active' and hash(founder_key) in (select key_hash from night_touched_record)
+    """,
+}
+
+_EXTRACT = """
+    create or replace temp table night_identity_of_part as
+    select identities.*, context.is_member
+    from {identities} as identities
+    inner join night_context_hash as context on hash(identities.key) = context.key_hash;
+
+    create or replace temp table night_evidence_of_part as
+    select evidence.*
+    from {evidence} as evidence
+    semi join night_context_hash as context on hash(evidence.key) = context.key_hash
+"""
