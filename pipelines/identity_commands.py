@@ -66,7 +66,10 @@ def resolve(
         raise typer.Exit(2) from None
     except StateBusyError as error:
         _fail(str(error))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, RuntimeError) as error:
+        # DuckDB tells of a Ctrl-C during a query in its own way.
+        if isinstance(error, RuntimeError) and str(error) != "Query interrupted":
+            raise
         _fail("stopped; run the same night again / 已中断,请重新运行同一日期", code=130)
     except (OSError, duckdb.Error, MemoryError) as error:
         _fail(f"stopped; run the same night again / 运行中断,请重新运行同一日期\n{reason(error)}")
