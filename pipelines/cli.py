@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 from api.commands import audit, db, demo_token, token
 from api.settings import ApiSettings
 from pipelines.clock import SystemClock, last_full_day
+from pipelines.identity_commands import identity
 from pipelines.ingest.contracts import InvalidContract
 from pipelines.settings import PipelineSettings
 from pipelines.show import NightProgress, show_result, show_status
@@ -52,6 +53,7 @@ app = typer.Typer(
 app.add_typer(token, name="token")
 app.add_typer(db, name="db")
 app.add_typer(audit, name="audit")
+app.add_typer(identity, name="identity")
 out = Console()
 err = Console(stderr=True)
 

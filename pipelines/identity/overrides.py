@@ -83,15 +83,18 @@ def _refuse_contradictions(overrides: Overrides) -> None:
             "unknown_override", f"人工规则类型未知:{unknown}", f"operator rows of unknown kind: {unknown}", unknown
         )
     group = {key: number for number, keys in enumerate(overrides.merged()) for key in keys}
-    for split in overrides.of_kind("split"):
-        if split.a == split.b or (split.a in group and group[split.a] == group.get(split.b)):
-            merges = [row.id for row in overrides.of_kind("merge") if group.get(row.a) == group.get(split.a)]
-            raise IdentityOverrideError(
-                "split_inside_merge",
-                f"拆分 {split.id} 与合并 {merges} 矛盾",
-                f"split {split.id} contradicts merge {merges}",
-                [split.id, *merges],
-            )
+    contradictions = [
+        (split.id, [row.id for row in overrides.of_kind("merge") if group.get(row.a) == group.get(split.a)])
+        for split in overrides.of_kind("split")
+        if split.a == split.b or (split.a in group and group[split.a] == group.get(split.b))
+    ]
+    if contradictions:
+        raise IdentityOverrideError(
+            "split_inside_merge",
+            ";".join(f"拆分 {split} 与合并 {merges} 矛盾" for split, merges in contradictions),
+            "; ".join(f"split {split} contradicts merge {merges}" for split, merges in contradictions),
+            list(dict.fromkeys(row for split, merges in contradictions for row in (split, *merges))),
+        )
 
 
 class _Groups:

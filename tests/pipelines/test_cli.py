@@ -38,6 +38,8 @@ def test_no_command_is_left_out_of_these_tests() -> None:
         ["db", "upgrade"],
         ["db", "status"],
         ["audit", "verify"],
+        ["identity"],
+        ["identity", "resolve"],
     ],
 )
 def test_every_command_of_a_group_explains_itself_in_both_languages(runner: CliRunner, command: list[str]) -> None:
