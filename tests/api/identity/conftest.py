@@ -10,7 +10,7 @@ import pytest
 
 @dataclass(frozen=True)
 class People:
-    """Keys of patient files of different customers, of a fan, and of a fan bound to a patient file."""
+    """Keys of patient files of different customers, and of a fan."""
 
     patients: list[str]
     fan: str
