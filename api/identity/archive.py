@@ -4,14 +4,12 @@ The customer is found as by `/v1/customers/{one_id}`: within the caller's reach,
 may name an identity of somebody else; it is told only to who sees that customer too.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 
-from api.access.masking import mask_phone
 from api.access.permissions import Permission
 from api.customers.repository import Granted, one_customer
 from api.customers.service import NO_CUSTOMER
@@ -26,10 +24,9 @@ from api.identity.archive_schemas import (
     MatchReason,
 )
 from api.identity.event_cursor import EventPlace
+from api.identity.names import shown_id, shown_key
 from segment_engine.runtime.published import PublishedReader
 
-# Lead channels number people by their phone.
-_PHONE = re.compile(r"(?:(?:[+]|00)?86)?1[3-9][0-9]{9}")
 BINDING = "binding"
 
 
@@ -52,10 +49,10 @@ def customer_identities(reader: PublishedReader, sight: Sight, one_id: str) -> C
         names = _Names.of(cursor, sight, rows)
     identities = [
         CustomerIdentity(
-            key=names.shown(row["identity_key"]) or "",
+            key=shown_key(row["identity_key"], sees_phones=names.sees_phones[row["identity_key"]]),
             channel=row["kind"],
             scope=row["scope"],
-            source_id=names.shown_id(row["identity_key"], row["source_id"]),
+            source_id=shown_id(row["source_id"], sees_phones=names.sees_phones[row["identity_key"]]),
             first_seen_at=row["first_seen_at"],
             is_present=row["is_present"],
             reason=names.reason(row),
@@ -156,13 +153,7 @@ class _Names:
         """The key as the caller reads it; None where it is somebody's whom they do not see."""
         if key is None or key not in self.sees_phones:
             return None
-        kind, scope, source_id = key.split(":", 2)
-        return f"{kind}:{scope}:{self.shown_id(key, source_id)}"
-
-    def shown_id(self, key: str, source_id: str) -> str:
-        """A source's own id, masked where it is a phone that the caller may not see."""
-        hidden = not self.sees_phones.get(key, False) and _PHONE.fullmatch(source_id)
-        return str(mask_phone(source_id)) if hidden else source_id
+        return shown_key(key, sees_phones=self.sees_phones[key])
 
     def reason(self, row: Mapping[str, Any]) -> MatchReason | None:
         """What ties, or tied; values are masked already, but a binding's is an identity key."""

@@ -11,6 +11,7 @@ from typing import Any
 from api.access.masking import mask_phone
 from api.customers.phones import phone_forms
 from api.errors import InvalidError, Problem
+from api.identity.names import shown_key
 from api.identity.schemas import NewOverride, Override, ValueType
 from api.storage.overrides import OF_TWO_KEYS, OverrideKind
 
@@ -111,15 +112,15 @@ def _spelt(value_type: ValueType, value: str) -> str | Problem:
 
 
 def shown(row: Mapping[str, Any], *, sees_phones: bool) -> Override:
-    """A stored row as an operator reads it."""
+    """A stored row as an operator reads it, numbers masked for who may not see phones."""
     key, other_key, value = _members(row)
     if value is not None and not sees_phones:
         value = masked_value(row["value_type"], value)
     same = ("id", "kind", "value_type", "reason", "operator", "valid_from", "revoked_at", "revoked_by")
     return Override(
         **{name: row[name] for name in (*same, "revoke_reason", "version")},
-        key=key,
-        other_key=other_key,
+        key=key and shown_key(key, sees_phones=sees_phones),
+        other_key=other_key and shown_key(other_key, sees_phones=sees_phones),
         value=value,
         in_force=row["revoked_at"] is None,
     )

@@ -28,7 +28,7 @@ NIGHT = date(2026, 11, 20)
 AT = datetime(2026, 11, 20, 4, tzinfo=UTC)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def con() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as con:
         con.execute("set TimeZone = 'Asia/Shanghai'; create schema ingest")
@@ -94,13 +94,13 @@ DECISIONS = st.one_of(
 
 
 @given(told=st.lists(DECISIONS, max_size=14))
-def test_whatever_stands_is_taken_by_the_night_and_joins_nobody_who_is_split(told: list[tuple[str, str, str]]) -> None:
-    with duckdb.connect() as con:
-        con.execute("create schema ingest")
-        take_overrides(con, rows(*told))
-        standing = standing_overrides(con, NIGHT)
+def test_whatever_stands_is_taken_by_the_night_and_joins_nobody_who_is_split(
+    con: duckdb.DuckDBPyConnection, told: list[tuple[str, str, str]]
+) -> None:
+    take_overrides(con, rows(*told))
+    standing = standing_overrides(con, NIGHT)
 
-        taken = read_overrides(con, offer_overrides(con, standing.rows), night=NIGHT)
+    taken = read_overrides(con, offer_overrides(con, standing.rows), night=NIGHT)
 
     assert {row.id for row in taken.rows} == {row.id for row in standing.rows}
     assert len(standing.rows) + len(standing.left_out) == len(told)
