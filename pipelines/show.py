@@ -95,6 +95,13 @@ def show_status(
         console.print(table)
     _show_refused(console, status)
     _show_rejections(console, status, settings, all_rows=all_rows)
+    for row in status.overrides_left_out:
+        console.print(
+            f"[yellow]left out[/] operator row {escape(row['id'])}: {escape(row['message_en'])} / "
+            f"人工规则 {escape(row['id'])} 未采用: {escape(row['message_zh'])}",
+            highlight=False,
+            soft_wrap=True,
+        )
     for batch in status.waiting:
         place, day = f"{batch['source']}/{batch['table_name']}/{batch['batch_id']}", batch["business_day"]
         console.print(

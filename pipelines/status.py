@@ -32,6 +32,7 @@ class PlatformStatus:
     refused: list[dict[str, Any]]
     rejections: list[dict[str, Any]]
     sources: list[dict[str, Any]]
+    overrides_left_out: list[dict[str, Any]]
     waiting: list[dict[str, Any]]
     unsealed: list[str]
     ledger: str
@@ -54,6 +55,7 @@ def platform_status(settings: PipelineSettings, *, now: datetime, runs: int = 5)
         refused=snapshot.refused if snapshot else [],
         rejections=snapshot.rejections if snapshot else [],
         sources=snapshot.sources if snapshot else [],
+        overrides_left_out=snapshot.overrides_left_out if snapshot else [],
         waiting=_waiting(settings, snapshot, now),
         unsealed=[str(folder.relative_to(folders.landing)) for folder in unsealed(folders)],
         ledger=f"ingest of {snapshot.as_of}" if snapshot else "none",

@@ -34,6 +34,7 @@ from pipelines.warehouse.landing import LandedBatch, discover, unsealed, waiting
 from pipelines.warehouse.ledger import purged_requests
 from pipelines.warehouse.ledger_snapshot import write_snapshot
 from pipelines.warehouse.load import BatchResult, ingest_all
+from pipelines.warehouse.overrides import offer_overrides, read_overrides, standing_overrides, take_overrides
 from pipelines.warehouse.parser import ParserProcess
 from pipelines.warehouse.prepare import prepare_batch
 from pipelines.warehouse.publish import Publication, publish_marts, remove_old_versions
@@ -123,7 +124,7 @@ def erase(settings: PipelineSettings, as_of: date, requests: list[ErasureRequest
         found = find_erased(con, requests)
         for request_id, digests in found.new_digests.items():
             add_tombstones(settings, request_id, digests, now)
-        forget_found(settings, found.one_ids, found.keys)
+        forget_found(settings, found.one_ids, found.keys, found.values)
         refused = refused_batches(con, landed)
         carry_over(con, requests, landed)
         # No ingest comes to these before their day.
@@ -160,14 +161,18 @@ def ingest(
     sources: Iterable[str] | None = None,
     on_batch: Callable[[BatchResult], None] | None = None,
 ) -> StepReport:
-    """Load every sealed batch whose business day is not after `as_of`; of some sources only, when named."""
+    """Load every sealed batch whose business day is not after `as_of`; of some sources only, when named.
+
+    What operators decided is taken over on the way (`warehouse.overrides`).
+    """
     wanted = None if sources is None else set(sources)
     found = [batch for batch in discover(settings.folders) if wanted is None or batch.source in wanted]
     early = waiting(found, settings.zone, after=as_of)
     batches = [batch for batch in found if batch not in early]
-    orders = read_orders(settings)
+    orders, decided = read_orders(settings), read_overrides(settings)
     with connect_warehouse(settings) as con:
         ensure_ingest_schema(con, settings.folders)
+        take_overrides(con, decided)
         with _redactor(con, settings, orders) as redactor:
             results = ingest_all(con, settings, batches, redactor=redactor, on_progress=on_batch)
         write_snapshot(con, settings.folders, as_of)
@@ -194,6 +199,7 @@ def prepare_identity(
 def resolve_identity(settings: PipelineSettings, as_of: date) -> StepReport:
     """Give every identity its customer for this night."""
     with building(settings, as_of, Stage.IDENTITY), connect_warehouse(settings) as con:
+        standing = standing_overrides(con, as_of)
         summary: NightSummary = resolve_night(
             con,
             night=as_of,
@@ -201,8 +207,14 @@ def resolve_identity(settings: PipelineSettings, as_of: date) -> StepReport:
             identities="intermediate.int_identity",
             evidence="intermediate.int_identity_evidence",
             blocked="intermediate.int_blocked_value",
+            overrides=offer_overrides(con, standing.rows),
         )
     facts: dict[str, str | int | float] = {"customers": summary.customers, "largest": summary.largest}
+    if standing.rows:
+        facts["operator rows"] = len(standing.rows)
+    if standing.left_out:
+        told = [f"{row.id} ({why.code}: {', '.join(why.others)})" for row, why in standing.left_out]
+        facts["operator rows left out / 未采用的人工规则"] = "; ".join(told)
     facts |= {f"event {kind}": count for kind, count in sorted(summary.events.items())}
     return StepReport(rows=summary.identities, facts=facts)
 
@@ -289,9 +301,10 @@ def publish(settings: PipelineSettings, as_of: date, *, run_id: str, now: dateti
 
 
 def input_fingerprint(settings: PipelineSettings, as_of: date) -> str:
-    """A hash of everything a published version is computed from: day, zone, batches, erased customers, code, models.
+    """A hash of everything a published version is computed from, as far as one night's may differ from another's.
 
-    Two nights with equal fingerprints publish equal content.
+    That is day, zone, batches, erased customers, what operators decided, code and models. Two nights with equal
+    fingerprints publish equal content.
     """
     digest = hashlib.sha256(f"{as_of.isoformat()}|{settings.timezone}|{project_digest()}|{CODE_DIGEST}".encode())
     with connect_warehouse(settings) as con:
@@ -299,7 +312,8 @@ def input_fingerprint(settings: PipelineSettings, as_of: date) -> str:
             "select source, table_name, batch_id, manifest_sha256, status from ingest.batch order by all"
         ).fetchall()
         purged = purged_requests(con)
-    digest.update(repr((rows, sorted(purged))).encode())
+        decided = [(row.id, row.kind, row.a, row.b) for row in standing_overrides(con, as_of).rows]
+    digest.update(repr((rows, sorted(purged), decided)).encode())
     return digest.hexdigest()
 
 

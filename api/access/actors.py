@@ -96,6 +96,10 @@ class Actor:
         """Whose customers the permission reaches; empty is nobody's."""
         return frozenset(self._reaches(permission)) if self.may(permission) else frozenset()
 
+    def reaches_everybody(self, permission: Permission) -> bool:
+        """Whether the permission reaches every customer of every channel."""
+        return {Reach(channel, Level.ALL) for channel in ScopeChannel} <= self.reaches(permission)
+
     def caller(self, request_id: str | None, address: str | None) -> Caller:
         return Caller(self.kind, self.id, self.name, request_id, address)
 

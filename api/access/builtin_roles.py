@@ -47,7 +47,8 @@ class BuiltinRole:
 
 
 _SEES = (Permission.CUSTOMER_VIEW, Permission.CUSTOMER_NAME_VIEW)
-_CALLS = (*_SEES, Permission.CUSTOMER_PHONE_VIEW)
+# Whoever talks to customers meets those who are two, or somebody else.
+_CALLS = (*_SEES, Permission.CUSTOMER_PHONE_VIEW, Permission.IDENTITY_VIEW)
 _FOLLOWS_CHECKINS = (Permission.CHECKIN_VIEW, Permission.CHECKIN_MAKE_UP)
 
 BUILTIN_ROLES = (

@@ -34,6 +34,12 @@ STAFF_ONLY = Problem("staff_only", "", "该接口仅供员工使用", "This rout
 HEADQUARTERS_ONLY = Problem(
     "headquarters_only", "", "该接口仅供总部账号使用", "This is for those who hold the permission at headquarters."
 )
+EVERY_CUSTOMER_ONLY = Problem(
+    "every_customer_only",
+    "",
+    "该接口仅供数据权限覆盖全部客户的账号使用",
+    "This is for those who hold the permission for every customer of every channel.",
+)
 PATIENTS_ONLY = Problem("patients_only", "", "该接口仅供患者使用", "This route is for patients.")
 
 
@@ -105,6 +111,12 @@ def require_headquarters(actor: Actor, permission: Permission) -> None:
     """For what cannot be told apart by clinic; raises NotPermittedError for who holds the permission elsewhere only."""
     if EVERY_CLINIC not in actor.clinics(permission):
         raise NotPermittedError(HEADQUARTERS_ONLY)
+
+
+def require_everybody(actor: Actor, permission: Permission) -> None:
+    """For what may concern any customer; raises NotPermittedError for who reaches only some of them."""
+    if not actor.reaches_everybody(permission):
+        raise NotPermittedError(EVERY_CUSTOMER_ONLY)
 
 
 def missing(permission: Permission) -> Problem:

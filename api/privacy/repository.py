@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from api.access.actors import Actor, Level, Reach, ScopeChannel
+from api.access.actors import Actor
 from api.access.erased import erased_customers, without_erased
 from api.access.permissions import Permission
 from api.access.scope import customer_scope
@@ -27,8 +27,7 @@ def find_anybody(
     reader: PublishedReader, connection: Connection, actor: Actor, one_id: str, permission: Permission
 ) -> Person:
     """`find_person`, and for who reaches every customer also somebody whose records the sources have deleted."""
-    everybody = {Reach(channel, Level.ALL) for channel in ScopeChannel}
-    if everybody <= actor.reaches(permission):
+    if actor.reaches_everybody(permission):
         return _find(reader, connection, one_id, "true", {})
     return find_person(reader, connection, actor, one_id, permission)
 

@@ -1,4 +1,4 @@
-"""What the operational store holds of somebody who is erased, taken out: by customer, and by identity.
+"""What the operational store holds of somebody who is erased, taken out: by customer, by identity, by value.
 
 The API does it with the order (`api.privacy.erasure`), the night with whom only it finds to be the same person.
 """
@@ -7,9 +7,11 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection, and_, case, delete, or_, select, update
 
+from api.storage.overrides import is_there
 from api.storage.tables.access import patient_account, patient_link, patient_session
 from api.storage.tables.customers import customer_consent
 from api.storage.tables.idempotency import idempotency
+from api.storage.tables.identity import identity_override
 from api.storage.tables.outbox import ERASED, outbox
 
 
@@ -38,6 +40,23 @@ def forget_identities(connection: Connection, identity_keys: Collection[str]) ->
             connection.execute(update(patient_session).where(ours).values(patient_id=None))
         elif kind == "mini_program_user":
             _drop_account(connection, scope, source_id)
+
+
+def forget_overrides(connection: Connection, names: Collection[str]) -> None:
+    """Take out the operator rows, also revoked ones, that name one of these identity keys or values."""
+    if not is_there(connection):
+        return
+    columns, named = identity_override.c, set(names)
+    rows = connection.execute(select(columns.id, columns.a, columns.b)).all()
+    # Looked for here: a person may have more texts than a statement takes.
+    found = [row.id for row in rows if row.a in named or row.b in named]
+    connection.execute(delete(idempotency).where(idempotency.c.target.in_([override_target(one) for one in found])))
+    connection.execute(delete(identity_override).where(columns.id.in_(found)))
+
+
+def override_target(override_id: str) -> str:
+    """What `idempotency.target` holds of an answer about an operator row."""
+    return f"identity_override:{override_id}"
 
 
 def _drop_account(connection: Connection, app_id: str, openid: str) -> None:

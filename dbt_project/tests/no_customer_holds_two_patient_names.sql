@@ -1,17 +1,26 @@
--- Two names are two persons. Only an operator's merge may say otherwise: its files speak with one voice.
+-- Two names are two persons. Files that operators merged speak with one voice, that of the first; who belongs to the
+-- customer beside them has to have its name.
 with
 merged_by_hand as (
-    select distinct to_one_id as one_id
-    from {{ ref('identity_event') }}
-    where override_id is not null
+    select distinct unnest([a, b]) as key from {{ source('identity', 'override_seen') }} where kind = 'merge'
 ),
-named as (select key, name_norm from {{ ref('int_identity') }} where kind = 'patient' and name_norm is not null),
-customers_of_two_names as (
-    select assigned.customer_key, any_value(assigned.one_id) as one_id
-    from named
-    inner join {{ ref('dim_identity') }} as assigned on named.key = assigned.identity_key
-    where assigned.kind = 'patient'
-    group by assigned.customer_key
-    having min(named.name_norm) <> max(named.name_norm)
+files as (
+    select
+        assigned.customer_key,
+        assigned.one_id,
+        identities.name_norm,
+        merged_by_hand.key is null as speaks_alone,
+        row_number() over (
+            partition by assigned.customer_key, merged_by_hand.key is null
+            order by identities.first_seen_at, identities.key
+        ) as place
+    from {{ ref('int_identity') }} as identities
+    inner join {{ ref('dim_identity') }} as assigned on identities.key = assigned.identity_key
+    left join merged_by_hand on identities.key = merged_by_hand.key
+    where identities.kind = 'patient'
 )
-select one_id from customers_of_two_names anti join merged_by_hand using (one_id)
+select any_value(one_id) as one_id
+from files
+where name_norm is not null and (speaks_alone or place = 1)
+group by customer_key
+having min(name_norm) <> max(name_norm)

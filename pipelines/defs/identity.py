@@ -17,6 +17,7 @@ TABLES = {
     "event": "One row per change of an identity or a one_id (身份变更记录), append-only.",
     "value_state": "One row per phone or unionid that is not simply ok (共用号码状态).",
     "conflict": "One row per refused link (身份冲突).",
+    "override_seen": "One row per operator row in force that night (生效的人工规则).",
 }
 
 

@@ -3,17 +3,16 @@
 Taking the orders and hiding the customer at once belong to the API; carrying them out to the steps of the night.
 """
 
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, insert, select, update
 
-from api.storage.database import Database, StoreBusyError
-from api.storage.forgetting import forget_customers, forget_identities
-from api.storage.schema import current_revision
+from api.storage.database import StoreBusyError
+from api.storage.forgetting import forget_customers, forget_identities, forget_overrides
 from api.storage.tables.customers import erasure_request, erasure_tombstone
+from pipelines.operational import operational_store
 from pipelines.settings import PipelineSettings
 
 
@@ -39,7 +38,7 @@ def read_orders(settings: PipelineSettings) -> ErasureOrders:
     Raises SQLAlchemy's DBAPIError when a store that is configured does not answer: without tombstones nothing may be
     ingested.
     """
-    with _store(settings) as store:
+    with operational_store(settings) as store:
         if store is None:
             return ErasureOrders()
         with store.read() as con:
@@ -60,22 +59,29 @@ def add_tombstones(settings: PipelineSettings, request_id: str, digests: Collect
         if rows:
             con.execute(insert(erasure_tombstone), rows)
 
-    with _store(settings) as store:
+    with operational_store(settings) as store:
         assert store is not None, "there is a request, so there is a store"
         store.write(work)
 
 
-def forget_found(settings: PipelineSettings, one_ids: Collection[str], identity_keys: Collection[str]) -> None:
+def forget_found(
+    settings: PipelineSettings,
+    one_ids: Collection[str],
+    identity_keys: Collection[str],
+    values: Collection[str] = (),
+) -> None:
     """Take out of the store what it holds of the customers and identities found, as the order did with those it named.
 
+    And what names only a value of theirs (a phone, a unionid), which an order does not know.
     Of others too than those that are new: somebody may have logged in again, or a night that found them was killed.
     """
 
     def work(con: Connection) -> None:
         forget_customers(con, one_ids)
         forget_identities(con, identity_keys)
+        forget_overrides(con, {*identity_keys, *values})
 
-    with _store(settings) as store:
+    with operational_store(settings) as store:
         assert store is not None, "there is a request, so there is a store"
         store.write(work)
 
@@ -91,7 +97,7 @@ def mark_applied(settings: PipelineSettings, request_ids: Collection[str], run_i
     def work(con: Connection) -> None:
         con.execute(update(erasure_request).where(due).values(applied))
 
-    with _store(settings) as store:
+    with operational_store(settings) as store:
         if store is None:
             return True
         store.write(work)
@@ -100,15 +106,3 @@ def mark_applied(settings: PipelineSettings, request_ids: Collection[str], run_i
         except StoreBusyError:
             return False
     return True
-
-
-@contextmanager
-def _store(settings: PipelineSettings) -> Iterator[Database | None]:
-    if settings.database_url is None and not settings.folders.operational.exists():
-        yield None
-        return
-    store = Database(settings)
-    try:
-        yield store if current_revision(store) else None
-    finally:
-        store.close()

@@ -20,6 +20,8 @@ from pipelines.identity.frames import store
 from pipelines.identity.model import IdentityOverrideError
 
 KINDS_OF_OVERRIDE = ("merge", "split", "detach", "block", "allow", "owner")
+# Days are those of the connection's zone: what is decided in the course of a day counts in the night of that day.
+IN_FORCE = "(valid_from is null or valid_from::date <= $night) and (revoked_at is null or revoked_at::date > $night)"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -59,7 +61,7 @@ def read_overrides(con: duckdb.DuckDBPyConnection, relation: str | None, *, nigh
         f"""
         select id::varchar, kind, coalesce(a, ''), coalesce(b, '')
         from {relation}
-        where (valid_from is null or valid_from::date <= $night) and (revoked_at is null or revoked_at::date > $night)
+        where {IN_FORCE}
         order by id::varchar
         """,
         {"night": night},

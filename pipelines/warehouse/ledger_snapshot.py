@@ -5,12 +5,13 @@ in `ledger`.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
 from duckdb import DuckDBPyConnection
 
+from pipelines.warehouse.overrides import standing_overrides
 from segment_engine.runtime.folders import DataFolders
 
 REFUSED = """
@@ -31,12 +32,17 @@ from ingest.batch where status = 'loaded' group by source order by source
 
 @dataclass(frozen=True, slots=True)
 class LedgerSnapshot:
-    """The ledger after the ingest of the business day `as_of`; one dict per row, as the queries above name them."""
+    """The ledger after the ingest of the business day `as_of`; one dict per row, as the queries above name them.
+
+    `overrides_left_out` are operator rows that contradict earlier ones: id, code, message_zh, message_en. A snapshot of
+    an earlier release has none.
+    """
 
     as_of: date
     refused: list[dict[str, Any]]
     rejections: list[dict[str, Any]]
     sources: list[dict[str, Any]]
+    overrides_left_out: list[dict[str, Any]] = field(default_factory=list)
 
 
 def write_snapshot(con: DuckDBPyConnection, folders: DataFolders, as_of: date) -> None:
@@ -46,6 +52,10 @@ def write_snapshot(con: DuckDBPyConnection, folders: DataFolders, as_of: date) -
         "refused": _rows(con, REFUSED),
         "rejections": _rows(con, REJECTIONS),
         "sources": _rows(con, SOURCES),
+        "overrides_left_out": [
+            {"id": row.id, "code": why.code, "message_zh": why.message_zh, "message_en": why.message_en}
+            for row, why in standing_overrides(con, as_of).left_out
+        ],
     }
     hidden = folders.ledger_snapshot.with_suffix(".tmp")
     hidden.write_text(json.dumps(document, ensure_ascii=False, default=date.isoformat), encoding="utf-8")

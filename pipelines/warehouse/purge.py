@@ -17,6 +17,7 @@ from pipelines.erasure.digests import offer_digests
 from pipelines.erasure.orders import ErasureRequest
 from pipelines.erasure.redaction import PSEUDONYM_PREFIX, erased_keys, pseudonym, redacted
 from pipelines.identity.erase import copy_state
+from pipelines.identity.keys import phone_e164_sql
 from pipelines.identity.state import ensure_tables
 from pipelines.ingest.contracts import Contract, load_contracts, raw_table_name
 from pipelines.ingest.normalise import quote_identifier, quote_literal
@@ -37,12 +38,16 @@ SHORTEST_TEXT = 6
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Who is erased: identity keys, customers, by request the digests that had no tombstone, texts that tell them."""
+    """Who is erased: identity keys, customers, by request the digests that had no tombstone, texts that tell them.
+
+    `values` are what tied their identities together and nobody else's: phones in E.164, unionids.
+    """
 
     keys: tuple[str, ...]
     one_ids: tuple[str, ...]
     new_digests: dict[str, list[str]]
     texts: tuple[str, ...]
+    values: tuple[str, ...]
 
 
 @contextmanager
@@ -116,6 +121,7 @@ def find_erased(con: DuckDBPyConnection, requests: Sequence[ErasureRequest]) -> 
         one_ids=_texts(con, "select one_id from erased_one_id order by all"),
         new_digests=new,
         texts=_texts(con, f"select text from erased_text where length(text) >= {SHORTEST_TEXT:d} order by all"),
+        values=_own_values(con),
     )
 
 
@@ -199,16 +205,29 @@ def _collect_texts(con: DuckDBPyConnection) -> None:
                 f"insert into erased_text select unnest([{', '.join(telling)}]) from {rows}"
                 f" semi join ({erased_keys(person, rows)}) using ({columns})"
             )
-    evidence = con.execute(
-        "select 1 from duckdb_tables() where database_name = $database and table_name = 'int_identity_evidence'",
-        {"database": OLD},
-    ).fetchone()
-    if evidence:
+    if _has_evidence(con):
         con.execute(
             f"insert into erased_text select value from {OLD}.intermediate.int_identity_evidence"
             " semi join erased_key using (key) where value_type <> 'binding'"
         )
     con.execute("create or replace temp table erased_text as select distinct text from erased_text where text <> ''")
+
+
+def _own_values(con: DuckDBPyConnection) -> tuple[str, ...]:
+    """The erased persons' values that none of the living carries: a number that a family shares is theirs too."""
+    theirs = f"select text from erased_text union select {phone_e164_sql('text')} from erased_text"
+    living = f"select value from {OLD}.intermediate.int_identity_evidence anti join erased_key using (key)"
+    own = f"{theirs} except {living}" if _has_evidence(con) else theirs
+    return _texts(con, f"select text from ({own}) where text is not null order by all")
+
+
+def _has_evidence(con: DuckDBPyConnection) -> bool:
+    """False in a file whose first night never got as far."""
+    found = con.execute(
+        "select 1 from duckdb_tables() where database_name = $database and table_name = 'int_identity_evidence'",
+        {"database": OLD},
+    ).fetchone()
+    return found is not None
 
 
 def _keep_batch(con: DuckDBPyConnection, source: str, table: str, batch_id: str) -> None:

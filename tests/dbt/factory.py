@@ -46,6 +46,7 @@ STATE_TABLES = {
         unions integer, records integer, owner_key varchar""",
     "identity.conflict": """night date, value_type varchar, value_masked varchar, tier integer, left_key varchar,
         right_key varchar, reason varchar""",
+    "identity.override_seen": "id varchar, kind varchar, a varchar, b varchar",
     "ingest.batch": """batch_id varchar, source varchar, table_name varchar, status varchar, window_from timestamptz,
         window_to timestamptz, business_day date, manifest_rows bigint, loaded_rows bigint, rejected_rows bigint,
         erased_rows bigint, superseded_rows bigint, unknown_columns varchar[], refusal_code varchar,

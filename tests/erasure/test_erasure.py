@@ -52,6 +52,7 @@ class Moment:
     pointer: Pointer
     customers: dict[str, tuple[str, int]]
     requests: list[tuple[Any, ...]]
+    decisions: list[str]
     versions: list[str]
     raw: dict[str, list[tuple[Any, ...]]]
 
@@ -77,9 +78,19 @@ def moment(settings: PipelineSettings) -> Moment:
         pointer=pointer,
         customers=customers,
         requests=_requests(settings),
+        decisions=_decisions(settings),
         versions=sorted(file.name for file in settings.folders.published.iterdir()),
         raw=raw,
     )
+
+
+def _decisions(settings: PipelineSettings) -> list[str]:
+    if not settings.folders.operational.exists():
+        return []
+    with sqlite3.connect(settings.folders.operational) as con:
+        rows = con.execute("select id from identity_override order by id").fetchall()
+    con.close()
+    return [override_id for (override_id,) in rows]
 
 
 def _requests(settings: PipelineSettings) -> list[tuple[Any, ...]]:
@@ -211,6 +222,13 @@ def test_an_erased_person_is_no_customer_and_the_others_keep_their_numbers(life:
 
     assert before.keys() - after.keys() == {"canary-saas-patients-name"}
     assert after == {name: before[name] for name in after}
+
+
+def test_what_operators_decided_about_the_person_is_gone_and_what_they_decided_about_others_is_not(life: Life) -> None:
+    assert life.before.decisions == ["ov-account", "ov-key", "ov-number", "ov-other", "ov-revoked"]
+    assert life.erased.decisions == ["ov-other"]
+    with connect_warehouse(life.settings) as con:
+        assert con.execute("select id from ingest.identity_override").fetchall() == [("ov-other",)]
 
 
 def test_every_older_version_is_gone_as_soon_as_the_new_one_is_served(life: Life) -> None:

@@ -121,12 +121,15 @@ def told(settings: PipelineSettings) -> dict[str, set[str]]:
 
 
 def test_the_store_holds_the_person_before_so_that_their_absence_means_something(life: Life) -> None:
-    assert life.before.keys() == {"public.patient_account", "public.patient_link", "public.outbox"}
+    assert life.before.keys() == {
+        "public.patient_account", "public.patient_link", "public.outbox", "public.identity_override",
+    }  # fmt: skip
     assert [CANARY.phone in texts for texts in life.exported.values()] == [True]
 
 
-def test_the_order_empties_the_store_at_once(life: Life) -> None:
-    assert life.ordered == {}
+def test_the_order_empties_the_store_at_once_but_for_decisions_about_a_value_alone(life: Life) -> None:
+    # Which numbers and accounts are theirs, and nobody else's, only the night knows.
+    assert life.ordered == {"public.identity_override": {CANARY.phone, "canary-unionid"}}
 
 
 def test_no_page_of_the_database_holds_what_was_deleted(life: Life) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, insert
 from api.storage.database import Database
 from api.storage.schema import upgrade
 from api.storage.tables.access import patient_account, patient_link
+from api.storage.tables.identity import identity_override
 from api.storage.tables.outbox import outbox
 from pipelines.ingest.contracts import Column, Contract, load_contracts
 from pipelines.ingest.manifest import Encoding, FileFormat, Manifest, Window
@@ -153,6 +154,16 @@ def texts_of(person: Someone, contracts: Iterable[Contract]) -> tuple[set[str], 
     return gone - kept, kept
 
 
+# Decisions about the canary: by a key, by an account of theirs, by a number that is nobody else's, and a revoked one.
+OVERRIDES = (
+    ("ov-key", "split", "lead:leads:zoe-lead_id", "patient:saas:canary-patient", None, None),
+    ("ov-account", "detach", "official_account_fan:wx-app:zoe-openid", "canary-unionid", "unionid", None),
+    ("ov-number", "block", "+8613712340987", "", "phone", None),
+    ("ov-revoked", "owner", "+8613712340987", "patient:saas:zoe-patient", "phone", datetime(2026, 11, 20, tzinfo=ZONE)),
+    ("ov-other", "split", "lead:leads:zoe-lead_id", "patient:saas:walter-patient", None, None),
+)
+
+
 def open_store(settings: PipelineSettings, one_id: str) -> None:
     """The operational store as the API makes it, holding what it may know of the canary, who is this customer."""
     store = Database(settings)
@@ -167,6 +178,14 @@ def open_store(settings: PipelineSettings, one_id: str) -> None:
                 id="l1", account_id="a1", patient_id="canary-patient", relation="本人", origin="source", linked_at=at
             )
         )
+        for override_id, kind, a, b, value_type, revoked_at in OVERRIDES:
+            by = {"revoked_at": revoked_at, "revoked_by": revoked_at and "staff:1", "revoke_reason": revoked_at and "x"}
+            con.execute(
+                insert(identity_override).values(
+                    id=override_id, kind=kind, a=a, b=b, value_type=value_type, reason="test", operator="staff:1",
+                    valid_from=at + timedelta(days=1), created_at=at, version=1, **by,
+                )
+            )  # fmt: skip
         con.execute(
             insert(outbox).values(
                 id="o1", kind="review.invitation", delivery="at_most_once", dedupe_key="v1", subject=one_id, attempts=0,
