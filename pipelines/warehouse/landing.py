@@ -103,6 +103,12 @@ def unsealed(folders: DataFolders) -> list[Path]:
     return [folder for folder in _batch_folders(folders) if not (folder / MANIFEST_NAME).is_file()]
 
 
+def newest_seal(folders: DataFolders) -> int | None:
+    """When the newest batch was sealed, in nanoseconds; None where there is none. Opens no manifest."""
+    seals = (folder / MANIFEST_NAME for folder in _batch_folders(folders))
+    return max((seal.stat().st_mtime_ns for seal in seals if seal.is_file()), default=None)
+
+
 def waiting(batches: Iterable[LandedBatch], zone: ZoneInfo, *, after: date) -> list[LandedBatch]:
     """The batches whose business day lies after `after`, soonest first: no night may load them before."""
     later = [batch for batch in batches if batch.business_day(zone) > after]
