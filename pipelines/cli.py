@@ -117,8 +117,13 @@ def sample_data(
 def nightly(
     as_of: AsOf = None,
     force: Annotated[bool, typer.Option("--force", help="Rebuild even when nothing new arrived / 强制重建")] = False,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option("--accept", metavar="CHECK", help="Let this check pass in this run only / 本次放行的检查,可重复"),
+    ] = None,
 ) -> None:
     """Run everything from landing to publish for one business day. / 运行夜间任务"""
+    from pipelines.breaker import UnknownCheckError  # noqa: PLC0415
     from pipelines.nightly import run_night  # noqa: PLC0415
     from pipelines.steps import BusinessDayError  # noqa: PLC0415
 
@@ -126,10 +131,17 @@ def nightly(
     day = _day(as_of, settings)
     progress = NightProgress(out)
     try:
-        record = run_night(settings, as_of=day, clock=SystemClock(settings.zone), progress=progress, force=force)
+        record = run_night(
+            settings,
+            as_of=day,
+            clock=SystemClock(settings.zone),
+            progress=progress,
+            force=force,
+            accept=accept or (),
+        )
     except KeyboardInterrupt:
         _fail("stopped; the served version is untouched, run it again to go on / 已中断,已发布版本不受影响", code=130)
-    except BusinessDayError as error:
+    except (BusinessDayError, UnknownCheckError) as error:
         _fail(str(error), code=2)
     except Exception as error:  # (whatever failed, the operator reads one message and the record has the rest)
         progress.stop()

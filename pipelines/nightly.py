@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 from pydantic import TypeAdapter
 
 from pipelines import steps
+from pipelines.breaker import accepted_checks
 from pipelines.clock import Clock
 from pipelines.settings import PipelineSettings
 from pipelines.steps import StepReport
@@ -55,7 +56,8 @@ class Silent:
 class RunRecord:
     """One run as `data/runs/<run_id>.json` keeps it; moments are ISO 8601 with offset.
 
-    A step has name and seconds, and in a run of `cdp nightly` rows and facts; Dagster keeps those itself.
+    A step has name and seconds, and in a run of `cdp nightly` rows and facts; Dagster keeps those itself. `accepted`
+    names the checks that an operator let pass.
     """
 
     run_id: str
@@ -68,6 +70,7 @@ class RunRecord:
     peak_memory_mib: int = 0
     steps: list[dict[str, Any]] = field(default_factory=list)
     error: str | None = None
+    accepted: list[str] = field(default_factory=list)
 
     @property
     def seconds(self) -> float | None:
@@ -112,14 +115,22 @@ def read_runs(folders: DataFolders, *, newest: int = 10) -> list[RunRecord]:
 
 
 def run_night(
-    settings: PipelineSettings, *, as_of: date, clock: Clock, progress: Progress | None = None, force: bool = False
+    settings: PipelineSettings,
+    *,
+    as_of: date,
+    clock: Clock,
+    progress: Progress | None = None,
+    force: bool = False,
+    accept: Sequence[str] = (),
 ) -> RunRecord:
     """Run every step for the business day `as_of` and return the record; re-raises what made a step fail.
 
     When nothing new arrived since the served version (same batches, code and day) the night ends after ingest with
-    status `unchanged`, unless `force`. Raises WarehouseBusy when another process writes, BusinessDayError before any
-    work for a day that has not begun in the tenant's zone or lies before the last night.
+    status `unchanged`, unless `force`. The checks named in `accept` warn in this night instead of stopping it. Raises
+    UnknownCheckError for a name that may not be accepted, WarehouseBusy when another process writes, BusinessDayError
+    before any work for a day that has not begun in the tenant's zone or lies before the last night.
     """
+    accepted = accepted_checks(accept)
     progress = progress or Silent()
     started = clock.now().astimezone(settings.zone)
     record = RunRecord(
@@ -127,12 +138,13 @@ def run_night(
         as_of=as_of.isoformat(),
         started_at=started.isoformat(),
         pid=os.getpid(),
+        accepted=list(accepted),
     )
     with writer_lock(settings.folders, wait_seconds=settings.lock_wait_seconds, owner=f"cdp nightly {as_of}"):
         record.write(settings.folders)
         try:
             steps.check_business_day(settings, as_of, today=started.date())
-            with DbtSession(settings, as_of) as dbt:
+            with DbtSession(settings, as_of, accepted=accepted) as dbt:
                 _run_steps(settings, as_of, clock, record, progress, force, dbt)
         except BaseException as error:
             record.status = "failed"
@@ -215,25 +227,39 @@ def _peak_memory_mib() -> int:
 
 
 def record_success(
-    settings: PipelineSettings, *, run_id: str, as_of: date, times: RunTimes, publication: Publication
+    settings: PipelineSettings,
+    *,
+    run_id: str,
+    as_of: date,
+    times: RunTimes,
+    publication: Publication,
+    accepted: Sequence[str] = (),
 ) -> None:
     """Leave a record of a run that Dagster made, in the place where `cdp status` looks."""
-    record = _dagster_record(settings, run_id, as_of.isoformat(), times)
+    record = _dagster_record(settings, run_id, as_of.isoformat(), times, accepted)
     record.status = "succeeded" if publication.status == "published" else "unchanged"
     record.version = publication.pointer.version
     record.write(settings.folders)
 
 
 def record_failure(
-    settings: PipelineSettings, *, run_id: str, as_of: str, times: RunTimes, reasons: Sequence[str]
+    settings: PipelineSettings,
+    *,
+    run_id: str,
+    as_of: str,
+    times: RunTimes,
+    reasons: Sequence[str],
+    accepted: Sequence[str] = (),
 ) -> None:
     """Leave a record of a run of Dagster's that failed."""
-    record = _dagster_record(settings, run_id, as_of, times)
+    record = _dagster_record(settings, run_id, as_of, times, accepted)
     record.status, record.error = "failed", "; ".join(reasons)
     record.write(settings.folders)
 
 
-def _dagster_record(settings: PipelineSettings, run_id: str, as_of: str, times: RunTimes) -> RunRecord:
+def _dagster_record(
+    settings: PipelineSettings, run_id: str, as_of: str, times: RunTimes, accepted: Sequence[str]
+) -> RunRecord:
     started, finished = times.started.astimezone(settings.zone), times.finished.astimezone(settings.zone)
     return RunRecord(
         run_id=f"{started:%Y%m%dT%H%M%S}-{run_id[:8]}",
@@ -242,6 +268,7 @@ def _dagster_record(settings: PipelineSettings, run_id: str, as_of: str, times: 
         pid=0,
         finished_at=finished.isoformat(),
         steps=[{"name": name, "seconds": round(seconds, 3)} for name, seconds in times.steps],
+        accepted=list(accepted),
     )
 
 

@@ -151,6 +151,8 @@ def _show_runs(console: Console, status: PlatformStatus) -> None:
         seconds = "—" if run.seconds is None else f"{run.seconds:.1f}"
         colour = {"failed": "red", "interrupted": "yellow"}.get(state, "green")
         told = run.error or f"version {run.version or '—'}"
+        if run.accepted:
+            told += f"; accepted 放行: {', '.join(run.accepted)}"
         _add_row(table, run.run_id, run.as_of, Text(state, style=colour), seconds, told)
     console.print(table)
 

@@ -8,6 +8,7 @@ from api.access.erased import erased_customers
 from api.access.guard import CurrentActor, requires
 from api.access.permissions import Permission
 from api.contract import answers
+from api.customers.origins import Origins, customer_origins
 from api.customers.schemas import CustomerAnswer, CustomerPage, CustomerQuery
 from api.customers.service import customer_answer, customer_page
 from api.customers.sight import Sight
@@ -24,6 +25,7 @@ def current_sight(actor: CurrentActor, store: Store) -> Sight:
         return Sight(actor, erased_customers(connection))
 
 
+OneId = Annotated[str, Path(), Text(1, 64)]
 CurrentSight = Annotated[Sight, Depends(current_sight)]
 
 
@@ -36,6 +38,13 @@ def list_customers(query: Annotated[CustomerQuery, Query()], reader: Reader, sig
 
 @router.get("/{one_id}", responses=answers(404))
 @requires(Permission.CUSTOMER_VIEW)
-def read_customer(one_id: Annotated[str, Path(), Text(1, 64)], reader: Reader, sight: CurrentSight) -> CustomerAnswer:
+def read_customer(one_id: OneId, reader: Reader, sight: CurrentSight) -> CustomerAnswer:
     """One customer, also by an id that was merged into another / 客户详情."""
     return customer_answer(reader, sight, one_id)
+
+
+@router.get("/{one_id}/origins", responses=answers(404))
+@requires(Permission.CUSTOMER_VIEW)
+def read_origins(one_id: OneId, reader: Reader, sight: CurrentSight) -> Origins:
+    """Which record of which source each value of the customer is from / 属性来源."""
+    return customer_origins(reader, sight, one_id)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from api.access.masking import masked
+from api.access.permissions import Permission
 from api.customers.cursor import CustomerCursor, InvalidCursorError
 from api.customers.repository import Granted, list_customers, one_customer
 from api.customers.schemas import Customer, CustomerAnswer, CustomerPage, CustomerQuery
@@ -48,9 +49,13 @@ def customer_answer(reader: PublishedReader, sight: Sight, one_id: str) -> Custo
     return CustomerAnswer(version=pointer.version, as_of=pointer.as_of, customer=_shown(row, granted))
 
 
+def permissions_on(row: dict[str, Any], granted: tuple[Granted, ...]) -> frozenset[Permission]:
+    """Which permissions over personal fields the caller holds on the customer of this row."""
+    return frozenset(one.permission for one in granted if row[one.column])
+
+
 def _shown(row: dict[str, Any], granted: tuple[Granted, ...]) -> Customer:
-    permissions = frozenset(one.permission for one in granted if row[one.column])
-    return Customer.model_validate(masked(row, permissions))
+    return Customer.model_validate(masked(row, permissions_on(row, granted)))
 
 
 def _decoded(query: CustomerQuery) -> CustomerCursor | None:

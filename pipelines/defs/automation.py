@@ -3,6 +3,7 @@
 import dagster as dg
 
 from pipelines.clock import SystemClock
+from pipelines.defs.breaker import accepted_in
 from pipelines.defs.partitions import BUSINESS_DAYS
 from pipelines.defs.resources import run_times
 from pipelines.nightly import record_failure
@@ -44,4 +45,5 @@ def report_failed_run(context: dg.RunFailureSensorContext) -> None:
         as_of=context.dagster_run.tags.get("dagster/partition", "—"),
         times=run_times(context.instance, run_id, now=SystemClock(settings.zone).now()),
         reasons=reasons or [context.failure_event.message or "the run failed before its first step"],
+        accepted=accepted_in(context.dagster_run),
     )

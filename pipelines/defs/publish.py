@@ -5,6 +5,7 @@ from datetime import timedelta
 import dagster as dg
 
 from pipelines import steps
+from pipelines.defs.breaker import accepted_in
 from pipelines.defs.partitions import BUSINESS_DAYS, SINGLE_RUN
 from pipelines.defs.resources import OWNERS, POOL, Platform, business_day, run_times
 from pipelines.defs.transform import marts_and_checks
@@ -35,6 +36,13 @@ def published_marts(context: dg.AssetExecutionContext, platform: Platform) -> dg
     with platform.writing("publish", day) as settings:
         publication, report = steps.publish(settings, day, run_id=context.run_id, now=now)
         times = run_times(context.instance, context.run_id, now=platform.clock().now())
-        record_success(settings, run_id=context.run_id, as_of=day, times=times, publication=publication)
+        record_success(
+            settings,
+            run_id=context.run_id,
+            as_of=day,
+            times=times,
+            publication=publication,
+            accepted=accepted_in(context.run),
+        )
     metadata = {"dagster/row_count": report.rows, **report.facts, "sha256": publication.pointer.sha256}
     return dg.MaterializeResult(metadata=metadata)

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, dbt_assets
 
+from pipelines.defs.breaker import CHECKING_OP, Accepted, accepted_by
 from pipelines.defs.partitions import BUSINESS_DAYS, SINGLE_RUN
 from pipelines.defs.resources import OWNERS, POOL, Platform, business_day, dbt_project
 from pipelines.defs.telling import without_values_of
@@ -62,18 +63,21 @@ def identity_inputs(context: dg.AssetExecutionContext, dbt: DbtCliResource, plat
     manifest=PROJECT.manifest_path,
     project=PROJECT,
     exclude=" ".join([*BEFORE_IDENTITY, "resource_type:unit_test"]),
-    name="marts_and_checks",
+    name=CHECKING_OP,
     dagster_dbt_translator=TRANSLATOR,
     partitions_def=BUSINESS_DAYS,
     backfill_policy=SINGLE_RUN,
     pool=POOL,
 )
-def marts_and_checks(context: dg.AssetExecutionContext, dbt: DbtCliResource, platform: Platform) -> Iterator[Any]:
+def marts_and_checks(
+    context: dg.AssetExecutionContext, dbt: DbtCliResource, platform: Platform, config: Accepted
+) -> Iterator[Any]:
     """Marts, analyst views and their tests; a failing test fails the step, so nothing is published."""
     day, whole = business_day(context), context.selected_asset_keys == marts_and_checks.keys
+    accepted = accepted_by(config)
     with (
         platform.writing("marts", day) as settings,
         building(settings, day, Stage.CHECKED, whole=whole),
-        dbt_environment(settings, day),
+        dbt_environment(settings, day, accepted=accepted),
     ):
         yield from without_values_of(dbt.cli(["build", *BUILD_OPTIONS], context=context)).stream()

@@ -59,19 +59,21 @@ class DbtFailedError(Exception):
 class DbtSession:
     """dbt for the commands of one business day; told to parse ahead, they share one parsed project.
 
+    Tests named in `accepted` warn where they would fail.
     A context manager; the environment variables that the project reads are set while it is open. Only the thread that
     opened it may run commands, one after another.
     """
 
-    def __init__(self, settings: PipelineSettings, as_of: date) -> None:
+    def __init__(self, settings: PipelineSettings, as_of: date, *, accepted: Sequence[str] = ()) -> None:
         self._settings = settings
         self._as_of = as_of
+        self._accepted = accepted
         self._manifest: Any = None
         self._parsing: Thread | None = None
         self._environment = ExitStack()
 
     def __enter__(self) -> Self:
-        self._environment.enter_context(dbt_environment(self._settings, self._as_of))
+        self._environment.enter_context(dbt_environment(self._settings, self._as_of, accepted=self._accepted))
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -162,12 +164,13 @@ def target_path(settings: PipelineSettings) -> Path:
 
 
 @contextmanager
-def dbt_environment(settings: PipelineSettings, as_of: date) -> Iterator[None]:
+def dbt_environment(settings: PipelineSettings, as_of: date, *, accepted: Sequence[str] = ()) -> Iterator[None]:
     """The environment variables that the project reads, set for as long as its commands run.
 
-    The business day is one of them because dbt parses the whole project anew when `--vars` differ from last night's.
+    The business day and the tests that only warn are among them because dbt parses the whole project anew when `--vars`
+    differ from last night's.
     """
-    ours = dbt_variables(settings) | {"CDP_AS_OF": as_of.isoformat()}
+    ours = dbt_variables(settings) | {"CDP_AS_OF": as_of.isoformat(), "CDP_ACCEPTED_CHECKS": ",".join(accepted)}
     before = {name: os.environ.get(name) for name in ours}
     os.environ.update(ours)
     try:

@@ -197,7 +197,7 @@ def test_two_patient_names_in_one_customer_fail_the_night_unless_an_operator_mer
     outcome = run_dbt(
         folder,
         "build",
-        "--select", "dim_identity", "no_customer_holds_two_patient_names", "batch",
+        "--select", "dim_identity", "int_customer_of_two_names", "no_customer_holds_two_patient_names", "batch",
         "--exclude-resource-type", "unit_test",
         as_of=date(2026, 11, 25),
     )  # fmt: skip

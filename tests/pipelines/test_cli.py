@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from pipelines.breaker import ACCEPTABLE
 from pipelines.cli import app
 from pipelines.settings import PipelineSettings
 from tests.pipelines.conftest import of
@@ -92,3 +93,19 @@ def test_a_wrong_argument_or_setting_is_named(
 
     assert answer.exit_code == code
     assert words in answer.output
+
+
+def test_a_check_that_may_not_be_accepted_is_refused_before_any_work(
+    runner: CliRunner, empty_settings: PipelineSettings
+) -> None:
+    names = ["identity_moves_too_many", "moves", "customer_totals_equal_the_source"]
+
+    answer = runner.invoke(
+        app, ["nightly", *(word for name in names for word in ("--accept", name))], env=of(empty_settings)
+    )
+
+    assert answer.exit_code == 2
+    assert "'customer_totals_equal_the_source', 'moves'; there are" in answer.output
+    assert "没有可放行的检查" in answer.output
+    assert all(name in answer.output for name in ACCEPTABLE)
+    assert not empty_settings.folders.runs.exists()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.breaker import ACCEPTABLE
 from pipelines.ingest.contracts import load_contracts
 from pipelines.settings import PipelineSettings
 from pipelines.status import platform_status
@@ -48,7 +49,9 @@ from pipelines.warehouse.dbt import target_path
 from pipelines.settings import PipelineSettings
 job = defs.get_job_def("nightly")
 with dg.DagsterInstance.ephemeral() as instance:
-    result = job.execute_in_process(instance=instance, partition_key=os.environ["DAY"], raise_on_error=False)
+    accept = {"ops": {"marts_and_checks": {"config": {"accept": [os.environ["ACCEPT"]]}}}}
+    result = job.execute_in_process(instance=instance, partition_key=os.environ["DAY"], raise_on_error=False,
+                                    run_config=accept)
     rows = {"/".join(event.asset_key.path): {key: value.value for key, value in event.materialization.metadata.items()
             if key in ("dagster/row_count", "rows_quarantined")} for event in result.get_asset_materialization_events()}
     checks = {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
@@ -114,6 +117,15 @@ def test_a_step_of_dagsters_refuses_a_day_that_no_night_can_run(
     assert caught.value.allow_retries is False
 
 
+def test_a_step_of_dagsters_refuses_to_accept_a_check_that_there_is_not() -> None:
+    from dagster import Failure  # noqa: PLC0415
+
+    from pipelines.defs.breaker import Accepted, accepted_by  # noqa: PLC0415
+
+    with pytest.raises(Failure, match="'moves'; there are identity_customer_too_large, identity_moves_too_many"):
+        accepted_by(Accepted(accept=["moves"]))
+
+
 def test_a_night_run_by_dagster_publishes_what_the_command_line_publishes(
     sample_landing: Path, night: PipelineSettings, tmp_path: Path
 ) -> None:
@@ -122,7 +134,7 @@ def test_a_night_run_by_dagster_publishes_what_the_command_line_publishes(
 
     settings = PipelineSettings(data_dir=root)
     # Where the project was parsed when there was no manifest yet: dagster-dbt takes the parsed project from there.
-    run = ask(RUN, root, DAY="2026-11-20", DBT_TARGET_PATH=str(target_path(settings)))
+    run = ask(RUN, root, DAY="2026-11-20", ACCEPT=ACCEPTABLE[0], DBT_TARGET_PATH=str(target_path(settings)))
 
     assert run["success"], run
     assert read_pointer(settings.folders).content_hashes == read_pointer(night.folders).content_hashes
@@ -133,6 +145,8 @@ def test_a_night_run_by_dagster_publishes_what_the_command_line_publishes(
     checks: dict[str, bool] = run["checks"]  # type: ignore[assignment]
     assert checks["published_version_is_whole"] is True
     assert checks["tables_are_fresh"] is True
+    assert {name: checks.get(name) for name in ACCEPTABLE} == dict.fromkeys(ACCEPTABLE, True)
+    assert record.accepted == [ACCEPTABLE[0]]
     rows: dict[str, dict[str, int]] = run["rows"]  # type: ignore[assignment]
     assert rows["raw/saas__patients"]["dagster/row_count"] > 0
     assert rows["raw/saas__patients"]["rows_quarantined"] == 0

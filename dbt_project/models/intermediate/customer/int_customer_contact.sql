@@ -1,11 +1,18 @@
--- What the channels beside the patient files know of a customer; the newest value that is not missing wins.
+{# Staff note a phone beside the contact, not on it, and each note has a moment of its own. #}
+{% set noted = ['phone'] -%}
+{% set of_contact, of_remark = {}, {} -%}
+{% for attribute, value in asked_of('wecom_contact').items() -%}
+    {%- do (of_remark if attribute in noted else of_contact).update({attribute: value}) -%}
+{% endfor -%}
+-- What the channels beside the patient files know of a customer.
 with
 users as (
     select
         customers.customer_key,
-        max_by(users.nickname, {{ recency('users.updated_at', 'users.openid') }}) as mini_program_nickname,
-        max_by(users.avatar_url, {{ recency('users.updated_at', 'users.openid') }}) as avatar_url,
-        max_by(users.phone, {{ recency('users.updated_at', 'users.openid') }}) as mini_program_phone
+        {{ winners(
+            asked_of('mini_program_user'), 'mini_program_', 'users.updated_at', 'users.openid',
+            mini_program_key('users.app_id', 'users.openid')
+        ) }}
     from {{ ref('stg_mini_program__users') }} as users
     inner join {{ ref('int_mini_program_customer') }} as customers using (app_id, openid)
     group by customers.customer_key
@@ -21,7 +28,10 @@ fans as (
 fan_phones as (
     select
         customers.customer_key,
-        max_by(bindings.phone, {{ recency('bindings.bound_at', 'bindings.binding_id') }}) as fan_phone
+        {{ winners(
+            asked_of('official_account_fan'), 'fan_', 'bindings.bound_at', 'bindings.binding_id',
+            fan_key('bindings.app_id', 'bindings.openid')
+        ) }}
     from {{ ref('stg_official_account__fan_bindings') }} as bindings
     inner join {{ ref('int_fan_customer') }} as customers using (app_id, openid)
     where bindings.unbound_at is null
@@ -30,10 +40,10 @@ fan_phones as (
 contacts as (
     select
         customers.customer_key,
-        max_by(contacts.nickname, {{ recency('contacts.updated_at', 'contacts.external_user_id') }}) as wecom_nickname,
-        max_by(
-            nullif(contacts.gender, '未知'), {{ recency('contacts.updated_at', 'contacts.external_user_id') }}
-        ) as wecom_gender
+        {{ winners(
+            of_contact, 'wecom_', 'contacts.updated_at', 'contacts.external_user_id',
+            wecom_key('contacts.corp_id', 'contacts.external_user_id')
+        ) }}
     from {{ ref('stg_wecom__external_contacts') }} as contacts
     inner join {{ ref('int_wecom_customer') }} as customers using (corp_id, external_user_id)
     group by customers.customer_key
@@ -41,7 +51,10 @@ contacts as (
 remark_phones as (
     select
         customers.customer_key,
-        max_by(remarks.phone, {{ recency('remarks.noted_at', 'remarks.phone') }}) as wecom_phone
+        {{ winners(
+            of_remark, 'wecom_', 'remarks.noted_at', 'remarks.phone || remarks.external_user_id',
+            wecom_key('remarks.corp_id', 'remarks.external_user_id')
+        ) }}
     from {{ ref('stg_wecom__remark_phones') }} as remarks
     inner join {{ ref('int_wecom_customer') }} as customers using (corp_id, external_user_id)
     group by customers.customer_key
@@ -49,36 +62,12 @@ remark_phones as (
 leads as (
     select
         customers.customer_key,
-        max_by(leads.name, {{ recency('leads.updated_at', 'leads.lead_id') }}) as lead_name,
-        max_by(leads.phone, {{ recency('leads.updated_at', 'leads.lead_id') }}) as lead_phone,
-        max_by(nullif(leads.gender, '未知'), {{ recency('leads.updated_at', 'leads.lead_id') }}) as lead_gender,
-        max_by(leads.clinic_id, {{ recency('leads.updated_at', 'leads.lead_id') }}) as lead_clinic_id,
-        max_by(
-            case
-                when leads.channel_level_1 is not null
-                    then [leads.channel_level_1, leads.channel_level_2, leads.channel_level_3]
-            end,
-            {{ recency('leads.updated_at', 'leads.lead_id') }}
-        ) as lead_source_levels
+        {{ winners(asked_of('lead'), 'lead_', 'leads.updated_at', 'leads.lead_id', lead_key('leads.lead_id')) }}
     from {{ ref('stg_leads__leads') }} as leads
     inner join {{ ref('int_lead_customer') }} as customers using (lead_id)
     group by customers.customer_key
 )
-select
-    customer_key,
-    users.mini_program_nickname,
-    users.avatar_url,
-    {{ national_phone(phone_e164('users.mini_program_phone'), 'users.mini_program_phone') }} as mini_program_phone,
-    coalesce(fans.is_subscribed, false) as is_subscribed,
-    {{ national_phone(phone_e164('fan_phones.fan_phone'), 'fan_phones.fan_phone') }} as fan_phone,
-    contacts.wecom_nickname,
-    contacts.wecom_gender,
-    {{ national_phone(phone_e164('remark_phones.wecom_phone'), 'remark_phones.wecom_phone') }} as wecom_phone,
-    leads.lead_name,
-    {{ national_phone(phone_e164('leads.lead_phone'), 'leads.lead_phone') }} as lead_phone,
-    leads.lead_gender,
-    leads.lead_clinic_id,
-    leads.lead_source_levels
+select * replace (coalesce(is_subscribed, false) as is_subscribed)
 from users
 full join fans using (customer_key)
 full join fan_phones using (customer_key)

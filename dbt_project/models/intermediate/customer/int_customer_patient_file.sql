@@ -1,10 +1,4 @@
-{# Among several files of one customer the newest value that is not missing wins, column by column. The three source
-   levels are one answer to one question and travel together. #}
-{% set surviving = [
-    'name', 'nickname', 'gender', 'birth_date', 'id_number', 'city', 'phone', 'medical_record_no', 'clinic_id', 'patient_type',
-    'member_level', 'source_levels', 'remark', 'online_consultant_id', 'consultant_id', 'responsible_doctor_id',
-    'customer_service_id',
-] %}
+{% set asked = asked_of('patient') -%}
 with
 customers as (select * from {{ ref('int_patient_customer') }}),
 patients as (select * from {{ ref('stg_saas__patients') }}),
@@ -12,13 +6,12 @@ own_phones as (select * from {{ ref('int_patient_own_phone') }}),
 files as (
     select
         customers.customer_key,
-        {{ recency('patients.updated_at', 'patients.patient_id') }} as recency,
-        patients.* replace (nullif(patients.gender, '未知') as gender),
-        case
-            when patients.source_level_1 is not null
-                then [patients.source_level_1, patients.source_level_2, patients.source_level_3]
-        end as source_levels,
-        {{ national_phone('own_phones.phone_e164', 'own_phones.phone') }} as phone
+        patients.patient_id,
+        patients.updated_at,
+        patients.clinic_id as file_clinic_id,
+        {% for attribute, value in asked.items() -%}
+        {{ value }} as {{ attribute }}{{ "," if not loop.last }}
+        {% endfor %}
     from patients
     inner join customers using (patient_id)
     left join own_phones using (patient_id)
@@ -27,35 +20,37 @@ files as (
 customers_with_several as (
     select
         customer_key,
-        list_sort(list(distinct clinic_id)) as clinic_ids
+        list_sort(list(distinct file_clinic_id)) as clinic_ids
     from files
     group by customer_key
     having count(*) > 1
 ),
 only_files as (
     select
-        customer_key,
-        {% for column in surviving -%}
-        {{ column }},
-        {% endfor -%}
-        [clinic_id] as clinic_ids
+        *,
+        struct_pack(identity_key := {{ patient_key('patient_id') }}, known_at := updated_at) as origin
     from files
     anti join customers_with_several using (customer_key)
 ),
-surviving_values as (
+competing_files as (select * from files semi join customers_with_several using (customer_key)),
+winners as (
     select
         customer_key,
-        {% for column in surviving -%}
-        max_by({{ column }}, recency) as {{ column }}{{ "," if not loop.last }}
-        {% endfor %}
-    from files
-    semi join customers_with_several using (customer_key)
+        {{ winners(dict(zip(asked, asked)), '', 'updated_at', 'patient_id', patient_key('patient_id')) }}
+    from competing_files
     group by customer_key
 )
-select * from only_files
+select
+    customer_key,
+    {% for attribute in asked -%}
+    {{ attribute }},
+    case when {{ attribute }} is not null then origin end as {{ attribute }}_origin,
+    {% endfor -%}
+    [file_clinic_id] as clinic_ids
+from only_files
 union all
 select
-    surviving_values.*,
+    winners.*,
     customers_with_several.clinic_ids
-from surviving_values
+from winners
 inner join customers_with_several using (customer_key)

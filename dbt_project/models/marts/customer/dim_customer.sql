@@ -1,3 +1,4 @@
+{% set clinic_id = surviving('clinic_id') -%}
 with
 identities as (select * from {{ ref('dim_identity') }} where is_present),
 files as (select * from {{ ref('int_customer_patient_file') }}),
@@ -23,34 +24,14 @@ customers as (
     from identities
     group by customer_key
 ),
--- Who knows best: the patient file, then what the person gave the mini program or the official account, then what staff
--- noted in WeCom, then the lead form.
 profiles as (
     select
         customers.*,
-        coalesce(files.nickname, contacts.mini_program_nickname, contacts.wecom_nickname) as nickname,
-        coalesce(files.name, contacts.lead_name) as name,
-        contacts.avatar_url,
-        coalesce(files.gender, contacts.wecom_gender, contacts.lead_gender, '未知') as gender,
-        files.birth_date,
-        files.id_number,
-        files.city,
-        coalesce(
-            files.phone, contacts.mini_program_phone, contacts.fan_phone, contacts.wecom_phone, contacts.lead_phone
-        ) as phone,
-        files.medical_record_no,
-        coalesce(files.clinic_id, contacts.lead_clinic_id) as clinic_id,
-        coalesce(
-            files.clinic_ids, case when contacts.lead_clinic_id is null then [] else [contacts.lead_clinic_id] end
-        ) as clinic_ids,
-        files.patient_type,
-        files.member_level,
-        coalesce(files.source_levels, contacts.lead_source_levels) as source_levels,
-        files.remark as patient_remark,
-        files.online_consultant_id,
-        files.consultant_id,
-        files.responsible_doctor_id,
-        files.customer_service_id,
+        {% for attribute in survivorship() if attribute != 'gender' -%}
+        {{ surviving(attribute) }} as {{ attribute }},
+        {% endfor -%}
+        coalesce({{ surviving('gender') }}, '未知') as gender,
+        coalesce(files.clinic_ids, case when {{ clinic_id }} is null then [] else [{{ clinic_id }}] end) as clinic_ids,
         coalesce(contacts.is_subscribed, false) as is_subscribed
     from customers
     left join files using (customer_key)
