@@ -20,8 +20,7 @@ from pipelines.clock import SystemClock, last_full_day
 from pipelines.identity_commands import identity
 from pipelines.ingest.contracts import InvalidContract
 from pipelines.settings import PipelineSettings
-from pipelines.show import NightProgress, show_result, show_status
-from pipelines.telling import reason
+from pipelines.show import run_shown, show_status
 from segment_engine.runtime.published import DamagedPointerError
 from segment_engine.runtime.settings import PREFIX, SharedSettings, wrong_settings
 
@@ -123,31 +122,23 @@ def nightly(
     ] = None,
 ) -> None:
     """Run everything from landing to publish for one business day. / 运行夜间任务"""
-    from pipelines.breaker import UnknownCheckError  # noqa: PLC0415
     from pipelines.nightly import run_night  # noqa: PLC0415
-    from pipelines.steps import BusinessDayError  # noqa: PLC0415
 
     settings = _settings()
     day = _day(as_of, settings)
-    progress = NightProgress(out)
-    try:
-        record = run_night(
+    run_shown(
+        out,
+        lambda progress: run_night(
             settings,
             as_of=day,
             clock=SystemClock(settings.zone),
             progress=progress,
             force=force,
             accept=accept or (),
-        )
-    except KeyboardInterrupt:
-        _fail("stopped; the served version is untouched, run it again to go on / 已中断,已发布版本不受影响", code=130)
-    except (BusinessDayError, UnknownCheckError) as error:
-        _fail(str(error), code=2)
-    except Exception as error:  # (whatever failed, the operator reads one message and the record has the rest)
-        progress.stop()
-        why = f"the night of {day} failed; the last good version stays served / 夜间任务失败,仍提供上一版本"
-        _fail(f"{why}\n{reason(error)}")
-    show_result(out, record)
+        ),
+        failed=f"the night of {day} failed; the last good version stays served / 夜间任务失败,仍提供上一版本",
+        fail=_fail,
+    )
 
 
 @app.command()

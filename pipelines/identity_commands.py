@@ -82,6 +82,21 @@ def resolve(
     )
 
 
+@identity.command("refresh")
+def refresh() -> None:
+    """Load, resolve and publish what arrived today, before the night does. / 日间刷新"""
+    from pipelines.refresh import refresh as run  # noqa: PLC0415
+    from pipelines.show import run_shown  # noqa: PLC0415
+
+    settings = _settings()
+    run_shown(
+        out,
+        lambda progress: run(settings, clock=SystemClock(settings.zone), progress=progress),
+        failed="the refresh failed; the last good version stays served / 日间刷新失败,仍提供上一版本",
+        fail=_fail,
+    )
+
+
 def _tell(problem: "Problem") -> None:
     """A sentence in each language, then the rows it is about."""
     line = f"{problem.path}: {problem.message_en} / {problem.message_zh}"

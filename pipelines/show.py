@@ -4,7 +4,9 @@ Whatever comes from files or tables is shown as it is: names with brackets are n
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
+from typing import NoReturn, Protocol
 
 from rich.console import Console
 from rich.markup import escape
@@ -13,10 +15,12 @@ from rich.progress import SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from pipelines.breaker import UnknownCheckError
 from pipelines.nightly import RunRecord
 from pipelines.settings import PipelineSettings
 from pipelines.status import PlatformStatus
-from pipelines.steps import StepReport
+from pipelines.steps import BusinessDayError, StepReport
+from pipelines.telling import reason
 
 FIRST_ROWS = 20
 
@@ -56,6 +60,27 @@ class NightProgress:
     def stop(self) -> None:
         """Take the moving line away."""
         self._bar.stop()
+
+
+class Fail(Protocol):
+    """Tells a sentence and ends the program."""
+
+    def __call__(self, message: str, *, code: int = 1) -> NoReturn: ...
+
+
+def run_shown(console: Console, run: Callable[[NightProgress], RunRecord], *, failed: str, fail: Fail) -> None:
+    """Show the steps of a run and its last line; `failed` opens what is told of a run that came to no end."""
+    progress = NightProgress(console)
+    try:
+        record = run(progress)
+    except KeyboardInterrupt:
+        fail("stopped; the served version is untouched, run it again to go on / 已中断,已发布版本不受影响", code=130)
+    except (BusinessDayError, UnknownCheckError) as error:
+        fail(str(error), code=2)
+    except Exception as error:  # (whatever failed, the operator reads one message and the record has the rest)
+        progress.stop()
+        fail(f"{failed}\n{reason(error)}")
+    show_result(console, record)
 
 
 def show_result(console: Console, record: RunRecord) -> None:

@@ -5,6 +5,7 @@ import dagster as dg
 from pipelines.clock import SystemClock
 from pipelines.defs.breaker import accepted_in
 from pipelines.defs.partitions import BUSINESS_DAYS
+from pipelines.defs.refresh import refresh_job
 from pipelines.defs.resources import run_times
 from pipelines.nightly import record_failure
 from pipelines.settings import PipelineSettings
@@ -33,6 +34,8 @@ nightly_schedule = dg.build_schedule_from_partitioned_job(
 )
 def report_failed_run(context: dg.RunFailureSensorContext) -> None:
     """Keep what an operator needs to know about a failed run."""
+    if context.dagster_run.job_name == refresh_job.name:
+        return  # it leaves its own record
     settings = PipelineSettings()
     failed_steps = context.get_step_failure_events()
     reasons = [

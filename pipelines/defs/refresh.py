@@ -14,6 +14,7 @@ SECONDS_BETWEEN_LOOKS = 15
 @dg.op(
     name="refresh",
     pool=POOL,
+    retry_policy=dg.RetryPolicy(max_retries=2, delay=30),
     description="Load, resolve and publish what arrived today (日间刷新).",
 )
 def refresh_op(context: dg.OpExecutionContext, platform: Platform) -> None:

@@ -38,6 +38,7 @@ print(json.dumps({
     "zone": schedule.execution_timezone,
     "status": schedule.default_status.value,
     "sensors": [sensor.name for sensor in defs.sensors],
+    "running": [sensor.name for sensor in defs.sensors if sensor.default_status.value == "RUNNING"],
 }))
 """
 
@@ -98,7 +99,47 @@ def test_publishing_waits_for_every_mart(described: dict[str, object]) -> None:
 
 def test_the_night_is_scheduled_at_half_past_midnight_in_the_tenants_zone(described: dict[str, object]) -> None:
     assert (described["cron"], described["zone"], described["status"]) == ("30 0 * * *", "Asia/Shanghai", "RUNNING")
-    assert described["sensors"] == ["report_failed_run"]
+    assert described["sensors"] == ["report_failed_run", "something_arrived"]
+    assert described["running"] == ["report_failed_run"]
+
+
+LOOK = """
+import json
+from datetime import datetime
+from zoneinfo import ZoneInfo
+import dagster as dg
+from pipelines.defs.refresh import something_arrived
+from pipelines.defs.resources import Platform
+from tests.conftest import FixedClock
+
+class On(Platform):
+    day: int
+    def clock(self):
+        return FixedClock(datetime(2026, 11, self.day, 12, tzinfo=ZoneInfo("Asia/Shanghai")))
+
+def look(day, cursor):
+    with dg.build_sensor_context(cursor=cursor, resources={"platform": On(day=day)}) as context:
+        return something_arrived(context)
+
+first = look(21, None)
+late = look(25, None)
+print(json.dumps({
+    "runs": [len(first.run_requests), len(look(21, first.cursor).run_requests or [])],
+    "late": [late.run_requests, late.cursor, late.skip_reason.skip_message],
+    "nothing": look(21, first.cursor).skip_reason.skip_message,
+}))
+"""
+
+
+def test_the_sensor_asks_for_one_refresh_for_all_that_arrived_once_the_eve_is_published(
+    night: PipelineSettings,
+) -> None:
+    looked = ask(LOOK, night.data_dir, PYTHONPATH=".")
+
+    assert looked["runs"] == [1, 0]
+    assert looked["nothing"] == "nothing arrived / 没有新批次"
+    assert looked["late"][:2] == [[], None]  # type: ignore[index]
+    assert "cdp nightly --as-of 2026-11-24" in looked["late"][2]  # type: ignore[index]
 
 
 @pytest.mark.parametrize(("day", "words"), [("2026-11-19", "earlier than the last night"), ("9999-12-31", "future")])
