@@ -57,6 +57,11 @@ def between(rng: Rng, low: int, high: int, size: int) -> Ints:
     return rng.integers(low, high + 1, size, dtype=np.int64)
 
 
+def within(delay: Ints, room: Ints) -> Ints:
+    """Delays that end before the room does: one that is too long starts over, so that none pile up at the end."""
+    return np.where(delay < room, delay, delay % np.maximum(room, 1))
+
+
 def repeat_each(counts: Ints) -> tuple[Ints, Ints]:
     """Children of parents: each child's parent and its 0-based place among its siblings."""
     parents = np.repeat(np.arange(len(counts), dtype=np.int64), counts)

@@ -7,7 +7,20 @@ from pipelines.sample import names
 from pipelines.sample.accounts import MINI_APP, Accounts
 from pipelines.sample.batches import Rows
 from pipelines.sample.bindings import RELATIONS, ties_of
-from pipelines.sample.draw import DAY, between, chance, choose, join, moment, never, only, option, own_ids, texts
+from pipelines.sample.draw import (
+    DAY,
+    between,
+    chance,
+    choose,
+    join,
+    moment,
+    never,
+    only,
+    option,
+    own_ids,
+    texts,
+    within,
+)
 from pipelines.sample.files import Files
 from pipelines.sample.people import People
 from pipelines.sample.world import World
@@ -48,7 +61,7 @@ def user_binding_rows(world: World, chunk: int, people: People, files: Files, us
     ties = ties_of(rng, people, files, users, own=0.5, child=0.65)
     size = len(ties.account)
     since = users.since[ties.account]
-    bound = np.maximum(np.minimum(since + between(rng, 120, 30 * DAY, size), world.season.close - 1800), since)
+    bound = since + within(between(rng, 120, 30 * DAY, size), world.season.close - 1800 - since)
     undone_at = bound + between(rng, 3600, 150 * DAY, size)
     undone = chance(rng, size, 0.03) & (undone_at < world.season.close)
     changed = np.where(undone, undone_at, bound)

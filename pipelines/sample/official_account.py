@@ -20,6 +20,7 @@ from pipelines.sample.draw import (
     option,
     own_ids,
     texts,
+    within,
 )
 from pipelines.sample.files import Files
 from pipelines.sample.people import People
@@ -78,8 +79,8 @@ def fan_binding_rows(world: World, chunk: int, people: People, files: Files, fan
     person = fans.person[account]
     stale = people.changed_phone[person] & chance(rng, size, 0.5)
     phone = choose(stale, people.former_phone.gather(person), people.phone.gather(person))
-    bound = np.minimum(fans.since[account] + between(rng, 60, 20 * DAY, size), world.season.close - 3600)
-    bound = np.maximum(bound, fans.since[account])
+    since = fans.since[account]
+    bound = since + within(between(rng, 60, 20 * DAY, size), world.season.close - 3600 - since)
     undone_at = bound + between(rng, 3600, 200 * DAY, size)
     undone = chance(rng, size, 0.03) & (undone_at < world.season.close)
     changed = np.where(undone, undone_at, bound)
