@@ -8,6 +8,7 @@ import structlog
 from api.audit.watch import AuditWatch
 from api.clock import now
 from api.customers.export_service import EXPORT_CUSTOMERS, export_customers
+from api.identity.preview import IDENTITY_PREVIEW, preview_identity
 from api.jobs.context import JobKinds, Services
 from api.jobs.worker import Worker, worker_name
 from api.loop import Loop
@@ -20,7 +21,7 @@ from segment_engine.runtime.published import PublishedReader
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("cdp.background")
 
-JOB_KINDS: JobKinds = {EXPORT_CUSTOMERS: export_customers}
+JOB_KINDS: JobKinds = {EXPORT_CUSTOMERS: export_customers, IDENTITY_PREVIEW: preview_identity}
 
 POLL_SECONDS = 1.0
 SWEEP_SECONDS = 60.0

@@ -1,20 +1,26 @@
 """The commands `cdp identity …`: arguments in, functions called, answers shown. `pipelines.cli` mounts them."""
 
+import json
+import sys
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from pipelines.clock import SystemClock, last_full_day
 from pipelines.settings import PipelineSettings
 from segment_engine.runtime.settings import wrong_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pipelines.identity.refusals import Problem
+    from pipelines.warehouse.proposal import Proposal
 
 identity = typer.Typer(no_args_is_help=True, help="Identity resolution: who is one customer / 身份识别")
 out = Console()
@@ -97,9 +103,101 @@ def refresh() -> None:
     )
 
 
+@identity.command("preview")
+def preview(
+    rows: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Proposed rows, JSON / 拟定的人工规则 [default: stdin]")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines / 输出 JSON")] = False,
+) -> None:
+    """Show what operator rows would change, without changing anything. / 预览人工规则的效果
+
+    {"rows": [{"kind": "merge", "a": KEY, "b": KEY}], "revoke": [ID]}
+    """
+    import duckdb  # noqa: PLC0415
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
+
+    from pipelines.identity.model import IdentityNightError  # noqa: PLC0415
+    from pipelines.identity.refusals import Problem  # noqa: PLC0415
+    from pipelines.telling import reason  # noqa: PLC0415
+    from pipelines.warehouse.lock import WarehouseBusy  # noqa: PLC0415
+    from pipelines.warehouse.preview import preview_overrides  # noqa: PLC0415
+    from pipelines.warehouse.proposal import InvalidProposalError  # noqa: PLC0415
+
+    settings = _settings()
+    try:
+        found = preview_overrides(settings, _proposal(rows), now=SystemClock(settings.zone).now()).told()
+    except InvalidProposalError as error:
+        _refuse(error.problems, as_json=as_json, code=2)
+    except IdentityNightError as error:
+        _refuse([Problem(error.code, "", error.message_zh, error.message_en)], as_json=as_json)
+    except WarehouseBusy:
+        busy = "a night or another preview is at work, try again later"
+        _refuse([Problem("warehouse_busy", "", "夜间任务或另一次预览正在运行,请稍后再试", busy)], as_json=as_json)
+    except (OSError, duckdb.Error, SQLAlchemyError, MemoryError) as error:
+        _fail(f"nothing was previewed / 预览未完成\n{reason(error)}")
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False))
+    else:
+        _show_preview(found)
+
+
+def _proposal(file: Path | None) -> "Proposal":
+    from pipelines.identity.refusals import Problem  # noqa: PLC0415
+    from pipelines.warehouse.proposal import InvalidProposalError, read_proposal  # noqa: PLC0415
+
+    try:
+        content = sys.stdin.buffer.read() if file is None else file.read_bytes()
+    except OSError as error:
+        why = Problem(
+            "unreadable", "rows", f"无法读取文件:{error.strerror}", f"The file cannot be read: {error.strerror}."
+        )
+        raise InvalidProposalError([why]) from None
+    return read_proposal(content)
+
+
+def _refuse(problems: "Sequence[Problem]", *, as_json: bool, code: int = 1) -> NoReturn:
+    """End with every problem: on stderr for people, on stdout for machines."""
+    if as_json:
+        told = [{name: getattr(one, name) for name in ("code", "path", "message_zh", "message_en")} for one in problems]
+        typer.echo(json.dumps({"problems": told}, ensure_ascii=False))
+    else:
+        for problem in problems:
+            _tell(problem)
+    raise typer.Exit(code)
+
+
+def _show_preview(found: dict[str, Any]) -> None:
+    night = f"{found['last_night']} → {found['night']}"
+    parts = (
+        ("would happen / 将会发生", "event_counts", "events"),
+        ("would no longer happen / 将不再发生", "gone_event_counts", "gone_events"),
+        ("links refused / 新增冲突", "conflict_count", "conflicts"),
+        ("links no longer refused / 消除的冲突", "gone_conflict_count", "gone_conflicts"),
+    )
+    if not any(found[counts] for _, counts, _ in parts):
+        out.print(f"{night}: nothing would change / 不会有任何变化", highlight=False)
+    for heading, counts, rows in parts:
+        if found[counts]:
+            _show_part(f"{night}: {heading}", found[counts], found[rows])
+
+
+def _show_part(heading: str, counts: dict[str, int] | int, rows: list[dict[str, Any]]) -> None:
+    count = sum(counts.values()) if isinstance(counts, dict) else counts
+    kinds = ", ".join(f"{kind} {number:,}" for kind, number in counts.items()) if isinstance(counts, dict) else ""
+    out.print(f"{heading}: {kinds or f'{count:,}'}", highlight=False)
+    table = Table(*rows[0])
+    for row in rows:
+        table.add_row(*(escape("–" if cell is None else str(cell)) for cell in row.values()))
+    out.print(table)
+    if count > len(rows):
+        out.print(f"… and {count - len(rows):,} more / 另有 {count - len(rows):,} 条", highlight=False)
+
+
 def _tell(problem: "Problem") -> None:
     """A sentence in each language, then the rows it is about."""
-    line = f"{problem.path}: {problem.message_en} / {problem.message_zh}"
+    place = f"{problem.path}: " if problem.path else ""
+    line = f"{place}{problem.message_en} / {problem.message_zh}"
     err.print(f"[red]error[/] {escape(line)}", highlight=False, soft_wrap=True)
     for row in problem.rows:
         err.print(f"  {escape(row)}", highlight=False, soft_wrap=True)

@@ -83,8 +83,14 @@ def known_keys(
         "select identity_key from marts.dim_identity where list_contains($keys::varchar[], identity_key)",
         {"keys": list(keys)},
     ).fetchall()
-    digests = {person_digest(secret, key): key for (key,) in found}
+    published = {key for (key,) in found}
+    return published - buried_keys(connection, published, secret=secret)
+
+
+def buried_keys(connection: Connection, keys: Iterable[str], *, secret: bytes) -> set[str]:
+    """Those of the keys whose person somebody asked to forget."""
+    digests = {person_digest(secret, key): key for key in keys}
     buried: Iterable[str] = connection.scalars(
         select(erasure_tombstone.c.digest).where(erasure_tombstone.c.digest.in_(digests))
     )
-    return set(digests.values()) - {digests[digest] for digest in buried}
+    return {digests[digest] for digest in buried}

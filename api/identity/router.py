@@ -3,7 +3,7 @@
 A decision may concern customers of any clinic, so it is made, and read, by those who reach every customer.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Path, Query, Response
 from sqlalchemy import Connection
@@ -14,15 +14,26 @@ from api.contract import answers
 from api.dependencies import CurrentEffects, Reader, Settings, Store
 from api.edge.prefix_router import PrefixRouter
 from api.effects import Reply
-from api.identity import service
+from api.identity import preview, service
 from api.identity.rules import shown
-from api.identity.schemas import NewOverride, Override, OverridePage, OverrideQuery, Revocation
+from api.identity.schemas import NewOverride, Override, OverridePage, OverridePreview, OverrideQuery, Revocation
+from api.jobs.router import WakeWorkers
+from api.jobs.schemas import JobAnswer, job_answer
 from api.shapes import Text
 from api.storage.forgetting import override_target
 from api.versions import IfMatch, etag
 from segment_engine.runtime.secret import tenant_secret
 
 router = PrefixRouter(prefix="/v1/identity", tags=["identity"])
+
+PREVIEW_ANSWERS: dict[int | str, dict[str, Any]] = {
+    202: {
+        "description": "The job whose result is the preview / 预览任务",
+        "model": JobAnswer,
+        "headers": {"Location": {"description": "Where the job is followed / 任务地址", "schema": {"type": "string"}}},
+    },
+    **answers(404, 409),
+}
 
 OverrideId = Annotated[str, Path(), Text(1, 64)]
 
@@ -54,6 +65,33 @@ async def create_override(
         return Reply(made, 201, {"ETag": etag(made.version), "Location": location}, target=override_target(made.id))
 
     return await effects.once(work, slow=True)
+
+
+@router.post("/overrides/preview", status_code=202, response_class=Response, responses=PREVIEW_ANSWERS)
+@requires(Permission.IDENTITY_MANAGE)
+async def preview_override(
+    body: OverridePreview,
+    actor: CurrentActor,
+    effects: CurrentEffects,
+    reader: Reader,
+    settings: Settings,
+    wake: WakeWorkers,
+) -> Response:
+    """Start a job that shows what a decision, or revoking one, would change; nothing is kept / 预览人工规则的效果.
+
+    Its result: events and refused links that the next night would have (`events`, `conflicts`) or no longer have
+    (`gone_events`, `gone_conflicts`), at most 200 each, and how many there are.
+    """
+    require_everybody(actor, Permission.IDENTITY_MANAGE)
+
+    def work(connection: Connection) -> Reply:
+        secret = tenant_secret(settings)
+        job = preview.request_preview(connection, reader, actor, effects.caller, body, secret=secret, now=effects.now)
+        return Reply(job_answer(job, secret), 202, {"Location": f"/v1/jobs/{job.id}"})
+
+    answer = await effects.once(work, slow=True)
+    wake()
+    return answer
 
 
 @router.get("/overrides/{override_id}", responses=answers(404))

@@ -12,7 +12,7 @@ from api.access.masking import mask_phone
 from api.customers.phones import phone_forms
 from api.errors import InvalidError, Problem
 from api.identity.names import shown_key
-from api.identity.schemas import NewOverride, Override, ValueType
+from api.identity.schemas import Members, Override, ValueType
 from api.storage.overrides import OF_TWO_KEYS, OverrideKind
 
 PATIENT = "patient:"
@@ -54,49 +54,49 @@ class Draft:
     keys: Mapping[str, str]
 
 
-def draft_of(body: NewOverride) -> Draft:
-    """The decision that a body tells; raises InvalidError with everything that is wrong with it."""
-    given = body.model_dump(exclude={"kind", "reason"})
-    wanted = MEMBERS[body.kind]
-    problems = [_missing(body.kind, name) for name in wanted if given[name] is None]
-    problems += [_unwanted(body.kind, name) for name, one in given.items() if one is not None and name not in wanted]
+def draft_of(kind: OverrideKind, body: Members) -> Draft:
+    """The decision of a kind that a body tells; raises InvalidError with everything that is wrong with it."""
+    given = {name: getattr(body, name) for name in Members.model_fields}
+    wanted = MEMBERS[kind]
+    problems = [_missing(kind, name) for name in wanted if given[name] is None]
+    problems += [_unwanted(kind, name) for name, one in given.items() if one is not None and name not in wanted]
     if problems:
         raise InvalidError(*problems)
-    if body.kind in OF_TWO_KEYS:
-        return _of_two_keys(body)
-    return _about_a_value(body)
+    if kind in OF_TWO_KEYS:
+        return _of_two_keys(kind, body)
+    return _about_a_value(kind, body)
 
 
-def _of_two_keys(body: NewOverride) -> Draft:
+def _of_two_keys(kind: OverrideKind, body: Members) -> Draft:
     assert body.key is not None, "it was asked for"
     assert body.other_key is not None, "it was asked for"
     if body.key == body.other_key:
         raise InvalidError(SAME_KEY)
     # Both ways round it is one decision.
     a, b = sorted((body.key, body.other_key))
-    return Draft(body.kind, a, b, None, {"/key": body.key, "/other_key": body.other_key})
+    return Draft(kind, a, b, None, {"/key": body.key, "/other_key": body.other_key})
 
 
-def _about_a_value(body: NewOverride) -> Draft:
+def _about_a_value(kind: OverrideKind, body: Members) -> Draft:
     assert body.value_type is not None, "it was asked for"
     assert body.value is not None, "it was asked for"
     problems = []
-    if body.value_type not in VALUE_TYPES[body.kind]:
-        problems.append(_wrong_type(body.kind))
+    if body.value_type not in VALUE_TYPES[kind]:
+        problems.append(_wrong_type(kind))
     value = _spelt(body.value_type, body.value)
     if isinstance(value, Problem):
         problems.append(value)
     elif body.value_type is ValueType.BINDING and value == body.key:
         problems.append(OWN_BINDING)
-    if body.kind is OverrideKind.OWNER and not str(body.key).startswith(PATIENT):
+    if kind is OverrideKind.OWNER and not str(body.key).startswith(PATIENT):
         problems.append(_no_patient("/key"))
     if problems or isinstance(value, Problem):
         raise InvalidError(*problems)
     keys = {} if body.key is None else {"/key": body.key}
     if body.value_type is ValueType.BINDING:
         keys["/value"] = value
-    a, b = (body.key, value) if body.kind is OverrideKind.DETACH else (value, body.key)
-    return Draft(body.kind, a or "", b or "", body.value_type, keys)
+    a, b = (body.key, value) if kind is OverrideKind.DETACH else (value, body.key)
+    return Draft(kind, a or "", b or "", body.value_type, keys)
 
 
 def _spelt(value_type: ValueType, value: str) -> str | Problem:

@@ -22,14 +22,9 @@ class ValueType(StrEnum):
     BINDING = "binding"
 
 
-class NewOverride(Input):
-    """A decision; which members it needs goes by its kind.
+class Members(Input):
+    """What a decision is about; which members it needs goes by its kind."""
 
-    `merge`, `split`: `key`, `other_key`. `detach`: `key`, `value_type`, `value`. `owner`: `key` of a patient file,
-    `value_type` `phone`, `value`. `block`: `value_type` `phone` or `unionid`, `value`. `allow`: `phone`, `value`.
-    """
-
-    kind: Choice[OverrideKind]
     key: Annotated[Key | None, Field(description="Identity key like `patient:saas:P000123` / 身份键")] = None
     other_key: Annotated[Key | None, Field(description="The other identity / 另一身份键")] = None
     value_type: Annotated[Choice[ValueType] | None, Field(description="Kind of value / 取值类型")] = None
@@ -37,7 +32,27 @@ class NewOverride(Input):
         Annotated[str, Text(1, 300)] | None,
         Field(description="Phone in any spelling, unionid, or the patient file bound to / 取值"),
     ] = None
+
+
+class NewOverride(Members):
+    """A decision; which members it needs goes by its kind.
+
+    `merge`, `split`: `key`, `other_key`. `detach`: `key`, `value_type`, `value`. `owner`: `key` of a patient file,
+    `value_type` `phone`, `value`. `block`: `value_type` `phone` or `unionid`, `value`. `allow`: `phone`, `value`.
+    """
+
+    kind: Choice[OverrideKind]
     reason: Annotated[Reason, Field(description="Why, for colleagues / 原因")]
+
+
+class OverridePreview(Members):
+    """A decision as `NewOverride` has it, its reason left out or not; or nothing but `revoke`, the id of one."""
+
+    kind: Choice[OverrideKind] | None = None
+    reason: Annotated[Reason | None, Field(description="Not looked at / 不使用")] = None
+    revoke: Annotated[
+        Annotated[str, Text(1, 64)] | None, Field(description="Show what revoking it would do / 预览撤销")
+    ] = None
 
 
 class Revocation(Input):

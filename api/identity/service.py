@@ -1,6 +1,5 @@
 """What the override routes do, each inside one transaction."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -14,9 +13,9 @@ from api.errors import ConflictError, InvalidError, NotFoundError, Problem
 from api.identity import repository
 from api.identity.repository import Row
 from api.identity.rules import Draft, draft_of, masked_value, shown
-from api.identity.schemas import NewOverride, Override, OverridePage, OverrideQuery, Revocation
+from api.identity.schemas import Members, NewOverride, Override, OverridePage, OverrideQuery, Revocation, ValueType
 from api.keyset import Place
-from api.storage.overrides import OperatorRow, Standing, operator_rows
+from api.storage.overrides import OperatorRow, OverrideKind, Standing, operator_rows
 from api.versions import require_changed, require_version
 from segment_engine.runtime.published import PublishedReader
 from segment_engine.runtime.secret import person_digest
@@ -36,18 +35,26 @@ def create_override(
     now: datetime,
 ) -> Override:
     """Write the decision and its audit row; raises InvalidError, or ConflictError naming what it contradicts."""
-    draft = draft_of(body)
+    draft = known_draft(connection, reader, body.kind, body, secret=secret)
+    repository.lock_overrides(connection)
+    require_no_contradiction(connection, draft)
+    row = repository.insert_override(connection, draft, reason=body.reason, operator=caller.key, now=now)
+    entry = Entry("identity_override.create", "identity_override", row["id"], after=told_of(draft, secret))
+    append(connection, caller, entry, now=now)
+    return shown(row, sees_phones=sees_phones(actor))
+
+
+def known_draft(
+    connection: Connection, reader: PublishedReader, kind: OverrideKind, body: Members, *, secret: bytes
+) -> Draft:
+    """The decision that a body tells, about identities that are there; raises InvalidError."""
+    draft = draft_of(kind, body)
     with reader.cursor() as (cursor, _):
         known = repository.known_keys(cursor, connection, draft.keys.values(), secret=secret)
     unknown = [_unknown(path) for path, key in draft.keys.items() if key not in known]
     if unknown:
         raise InvalidError(*unknown)
-    repository.lock_overrides(connection)
-    _require_no_contradiction(connection, draft)
-    row = repository.insert_override(connection, draft, reason=body.reason, operator=caller.key, now=now)
-    entry = Entry("identity_override.create", "identity_override", row["id"], after=_told(row, draft.keys, secret))
-    append(connection, caller, entry, now=now)
-    return shown(row, sees_phones=sees_phones(actor))
+    return draft
 
 
 def revoke_override(
@@ -63,8 +70,7 @@ def revoke_override(
     """From the night of this day on it is as if the decision had not been made; what it was stays readable."""
     row = find_override(connection, override_id)
     require_version(row["version"], if_match)
-    if row["revoked_at"] is not None:
-        raise ConflictError(REVOKED)
+    require_in_force(row)
     revoked, met = repository.revoke_override(connection, row, reason=body.reason, by=caller.key, now=now)
     require_changed(met)
     entry = Entry("identity_override.revoke", "identity_override", override_id, before={"kind": row["kind"]})
@@ -78,6 +84,12 @@ def find_override(connection: Connection, override_id: str) -> Row:
     if row is None:
         raise NotFoundError(NO_OVERRIDE)
     return row
+
+
+def require_in_force(row: Row) -> None:
+    """Raise ConflictError for a decision that was taken back."""
+    if row["revoked_at"] is not None:
+        raise ConflictError(REVOKED)
 
 
 def override_page(connection: Connection, actor: Actor, query: OverrideQuery) -> OverridePage:
@@ -95,19 +107,21 @@ def sees_phones(actor: Actor) -> bool:
     return actor.reaches_everybody(Permission.CUSTOMER_PHONE_VIEW)
 
 
-def _require_no_contradiction(connection: Connection, draft: Draft) -> None:
+def require_no_contradiction(connection: Connection, draft: Draft) -> None:
+    """Raise ConflictError naming every decision in force that speaks against this one."""
     standing = Standing(operator_rows(connection, in_force_only=True))
     found = standing.against(OperatorRow("", draft.kind, draft.a, draft.b))
     if found:
         raise ConflictError(*(Problem(one.code, "", one.message_zh, one.message_en) for one in found))
 
 
-def _told(row: Row, keys: Mapping[str, str], secret: bytes) -> dict[str, Any]:
+def told_of(draft: Draft, secret: bytes) -> dict[str, Any]:
     """For the audit log, which outlives persons: keys as digests, numbers masked, and no free text."""
-    told: dict[str, Any] = {"kind": row["kind"], "identities": sorted(person_digest(secret, k) for k in keys.values())}
-    value = row["b"] if row["kind"] == "detach" else row["a"]
-    if row["value_type"] in ("phone", "unionid"):
-        told |= {"value_type": row["value_type"], "value": masked_value(row["value_type"], value)}
+    identities = sorted(person_digest(secret, key) for key in draft.keys.values())
+    told: dict[str, Any] = {"kind": draft.kind.value, "identities": identities}
+    value = draft.b if draft.kind is OverrideKind.DETACH else draft.a
+    if draft.value_type in (ValueType.PHONE, ValueType.UNIONID):
+        told |= {"value_type": draft.value_type.value, "value": masked_value(draft.value_type, value)}
     return told
 
 

@@ -21,7 +21,7 @@ from api.files.store import give_up_files
 from api.outbox.kinds import CUSTOMER_ERASED
 from api.outbox.messages import enqueue
 from api.storage.database import Engines
-from api.storage.forgetting import forget_customers, forget_identities, forget_overrides
+from api.storage.forgetting import forget_customers, forget_identities, forget_overrides, forget_previews
 from api.storage.tables.customers import erasure_request, erasure_tombstone
 from api.storage.tables.jobs import job
 from segment_engine.runtime.secret import person_digest
@@ -84,6 +84,7 @@ def forget(
     forget_customers(connection, person.one_ids)
     forget_identities(connection, person.identity_keys)
     forget_overrides(connection, person.identity_keys)
+    forget_previews(connection)
     files = _drop_exports(connection, now)
     # Systems that copied the customer know them by this id, which from now on stands for nobody.
     payload = {"one_id": person.one_id, "request_id": request["id"]}

@@ -5,14 +5,18 @@ The API does it with the order (`api.privacy.erasure`), the night with whom only
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection, and_, case, delete, or_, select, update
+from sqlalchemy import Connection, and_, case, delete, null, or_, select, update
 
 from api.storage.overrides import is_there
 from api.storage.tables.access import patient_account, patient_link, patient_session
 from api.storage.tables.customers import customer_consent
 from api.storage.tables.idempotency import idempotency
 from api.storage.tables.identity import identity_override
+from api.storage.tables.jobs import job
 from api.storage.tables.outbox import ERASED, outbox
+
+IDENTITY_PREVIEW = "identity.preview"
+"""The kind of the jobs whose parameters and results name identities."""
 
 
 def forget_customers(connection: Connection, one_ids: Collection[str]) -> None:
@@ -52,6 +56,21 @@ def forget_overrides(connection: Connection, names: Collection[str]) -> None:
     found = [row.id for row in rows if row.a in named or row.b in named]
     connection.execute(delete(idempotency).where(idempotency.c.target.in_([override_target(one) for one in found])))
     connection.execute(delete(identity_override).where(columns.id.in_(found)))
+
+
+def forget_previews(connection: Connection) -> None:
+    """Take out what previews of decisions were asked and answered: anybody may stand in them. Who needs one asks again.
+
+    One that waits or runs ends as soon as its worker hears of it.
+    """
+    has_ended = job.c.status.in_(("succeeded", "failed", "cancelled"))
+    values = {
+        "params": {},
+        "result": null(),
+        "cancel_requested": case((has_ended, job.c.cancel_requested), else_=True),
+        "revision": job.c.revision + 1,
+    }
+    connection.execute(update(job).where(job.c.kind == IDENTITY_PREVIEW).values(values))
 
 
 def override_target(override_id: str) -> str:

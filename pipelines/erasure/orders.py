@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import Connection, insert, select, update
 
 from api.storage.database import StoreBusyError
-from api.storage.forgetting import forget_customers, forget_identities, forget_overrides
+from api.storage.forgetting import forget_customers, forget_identities, forget_overrides, forget_previews
 from api.storage.tables.customers import erasure_request, erasure_tombstone
 from pipelines.operational import operational_store
 from pipelines.settings import PipelineSettings
@@ -80,6 +80,7 @@ def forget_found(
         forget_customers(con, one_ids)
         forget_identities(con, identity_keys)
         forget_overrides(con, {*identity_keys, *values})
+        forget_previews(con)
 
     with operational_store(settings) as store:
         assert store is not None, "there is a request, so there is a store"

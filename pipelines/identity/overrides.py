@@ -67,7 +67,7 @@ def read_overrides(con: duckdb.DuckDBPyConnection, relation: str | None, *, nigh
         {"night": night},
     ).fetchall()
     overrides = Overrides(tuple(Override(*row) for row in rows))
-    _refuse_contradictions(overrides)
+    refuse_contradictions(overrides)
     return overrides
 
 
@@ -78,7 +78,8 @@ def store_overrides(con: duckdb.DuckDBPyConnection, overrides: Overrides) -> Non
     store(con, "night_override", {n: pa.array(c, pa.string()) for n, c in zip(names, columns, strict=True)})
 
 
-def _refuse_contradictions(overrides: Overrides) -> None:
+def refuse_contradictions(overrides: Overrides) -> None:
+    """Raise IdentityOverrideError for unknown kinds and for splits of records that a merge joins."""
     unknown = [row.id for row in overrides.rows if row.kind not in KINDS_OF_OVERRIDE]
     if unknown:
         raise IdentityOverrideError(

@@ -75,14 +75,14 @@ def resolve_night(
     IdentityInputError for unknown or repeated keys and unknown kinds, IdentityOverrideError for contradicting rows.
     The connection must hold no open transaction, and its time zone decides when an operator row is in force.
     """
-    watch = _Watch()
+    watch = Watch()
     with _unordered_inserts(con), _temporary_tables(con):
         ensure_tables(con, state_schema)
         with watch.step("what changed"):
             given = read_overrides(con, overrides if config.limits else None, night=night)
             store_overrides(con, given)
             digest = touched.digest_inputs(con, identities, evidence, blocked)
-            basis = f"{duckdb.__version__}|{ALGORITHM_VERSION}|{astuple(config)}"
+            basis = basis_of(config)
             fingerprint = f"{basis}|{[astuple(row) for row in given.rows]}|{digest}"
             state = open_state(con, state_schema, night, fingerprint=fingerprint, basis=basis)
         if state.unchanged is not None:
@@ -94,7 +94,7 @@ def resolve_night(
                 part = touched.find_touched(con, state, given, identities, evidence, part_at_most)
                 (begin_whole if part is None else begin_part)(con, state)
             inputs = part or touched.everybody(identities, evidence)
-            _resolve(con, state, given, config, inputs, blocked, watch)
+            run_steps(con, state, given, config, inputs, blocked, watch)
             if inputs.is_part:
                 touched.note_new_customers(con, state)
             summary = _summary(con, state, watch)
@@ -102,15 +102,21 @@ def resolve_night(
         return summary
 
 
-def _resolve(
+def basis_of(config: IdentityConfig) -> str:
+    """What makes digests of two nights comparable: they were made by the same program under the same thresholds."""
+    return f"{duckdb.__version__}|{ALGORITHM_VERSION}|{astuple(config)}"
+
+
+def run_steps(
     con: duckdb.DuckDBPyConnection,
     state: State,
     given: Overrides,
     config: IdentityConfig,
     inputs: touched.Inputs,
     blocked: str,
-    watch: "_Watch",
+    watch: "Watch",
 ) -> None:
+    """Resolve `inputs` and write the tables of `state`, for which room was made; needs the tables of `touched.py`."""
     with watch.step("encode"):
         records = encode_records(con, inputs.identities, assignment=state.before("assignment"))
         evidence = encode_evidence(con, inputs.evidence, records)
@@ -139,7 +145,7 @@ def _resolve(
         history.write_seen(con, state, evidence, links, customers.unlimited, customer_key, records)
 
 
-def _summary(con: duckdb.DuckDBPyConnection, state: State, watch: "_Watch") -> NightSummary:
+def _summary(con: duckdb.DuckDBPyConnection, state: State, watch: "Watch") -> NightSummary:
     sizes = con.execute(f"""
         select coalesce(sum(records), 0)::bigint, count(*), coalesce(max(records), 0)
         from (select count(*) as records from {state.now("assignment")} where present group by customer_key)
@@ -214,7 +220,7 @@ def _temporary_tables(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
             con.execute(f"drop table if exists temp.{table}")
 
 
-class _Watch:
+class Watch:
     """Seconds per step."""
 
     def __init__(self) -> None:

@@ -200,6 +200,27 @@ def begin_part(con: duckdb.DuckDBPyConnection, state: State) -> None:
         con.execute(f"delete from {now} {touched}")
 
 
+def begin_copy(con: duckdb.DuckDBPyConnection, state: State, last: State) -> None:
+    """Make room in `state`, which is empty, for a night in part that goes on from `last` and leaves that as it is.
+
+    Needs the tables `touched_*` of `state`. Of the customers that the night does not touch only those are taken along
+    that new ids must keep clear of.
+    """
+    for table in _COLUMNS:
+        con.execute(f"insert into {state.before(table)} select * from {last.now(table)} {_touched(state, table)}")
+    con.execute(f"""
+        insert into {state.now("registry")}
+        select *
+        from {last.now("registry")}
+        where
+            customer_key not in (from {state.now("touched_customer")})
+            and (
+                hash(founder_key) in (from {state.now("touched_record")})
+                or customer_key = (select max(customer_key) from {last.now("registry")})
+            )
+    """)
+
+
 def settled_events(con: duckdb.DuckDBPyConnection, state: State) -> int:
     """How many events of the night stay when it runs again; 0 unless persons were erased since it ran."""
     row = con.execute(

@@ -40,15 +40,7 @@ def digest_inputs(con: duckdb.DuckDBPyConnection, identities: str, evidence: str
     night_digest: key_hash, digest, records, one row per key; records is 1 but for input that is refused
     night_blocked_hash: value_hash
     """
-    con.execute(f"""
-        create or replace temp table night_hash as
-        select key_hash, value_hash, hash(value_hash, tier, position) as digest
-        from (
-            select hash(key) as key_hash, hash(value_type, value) as value_hash, tier, position
-            from {evidence}
-            where value <> '' and value_type is not null
-        )
-    """)
+    con.execute(_HASH.format(evidence=evidence))
     con.execute(f"""
         create or replace temp table night_digest as
         select key_hash, hash(sum(digest)) as digest, sum(is_record)::integer as records
@@ -90,19 +82,37 @@ def find_touched(
     """
     if last_basis(con, state) != state.basis or not _changes_are_few(con, state, part_at_most):
         return None
-    before = [Override(*row) for row in con.execute(f"from {state.now('override_seen')}").fetchall()]
+    return reach(con, state, given, identities, evidence, last=state)
+
+
+def take_input_of(con: duckdb.DuckDBPyConnection, last: State, evidence: str) -> None:
+    """Write the tables of `digest_inputs` for the input that `last` was made of, and that nothing in it changed."""
+    con.execute(_HASH.format(evidence=evidence))
+    con.execute(f"""
+        create or replace temp table night_digest as select key_hash, digest, 1 as records from {last.now("seen")};
+        create or replace temp table night_blocked_hash as from {last.now("blocked_seen")};
+        create or replace temp table night_changed (key_hash ubigint, is_there boolean, was_there boolean)
+    """)
+
+
+def reach(
+    con: duckdb.DuckDBPyConnection, state: State, given: Overrides, identities: str, evidence: str, *, last: State
+) -> Inputs:
+    """Write the tables `touched_*` of `state`: whom `night_changed` and other operator rows than `last`'s can reach.
+
+    `last` is the state before the night; it may lie elsewhere, and is only read. Leaves `night_touched_value`.
+    """
+    before = [Override(*row) for row in con.execute(f"from {last.now('override_seen')}").fetchall()]
     said = Overrides(tuple(before))
     _store_turned(con, set(said.rows) ^ set(given.rows))
-    con.execute(
-        _CHANGED_VALUE.format(evidence=evidence, carried=state.now("carried"), blocked=state.now("blocked_seen"))
-    )
+    con.execute(_CHANGED_VALUE.format(evidence=evidence, carried=last.now("carried"), blocked=last.now("blocked_seen")))
     _store_merged(con, [*said.merged(), *given.merged()])
-    con.execute(_TOUCHED_RECORD.format(assignment=state.now("assignment"), seen=state.now("seen")))
+    con.execute(_TOUCHED_RECORD.format(assignment=last.now("assignment"), seen=last.now("seen")))
     con.execute(_CONTEXT)
     for table, query in _TOUCHED_TABLES.items():
         con.execute(f"delete from {state.now(table)}")
         con.execute(
-            f"insert into {state.now(table)} {query.format(seen=state.now('seen'), registry=state.now('registry'))}"
+            f"insert into {state.now(table)} {query.format(seen=last.now('seen'), registry=last.now('registry'))}"
         )
     con.execute(_EXTRACT.format(identities=identities, evidence=evidence))
     return Inputs("night_identity_of_part", "night_evidence_of_part", is_part=True)
@@ -162,6 +172,16 @@ def _store_merged(con: duckdb.DuckDBPyConnection, groups: list[list[str]]) -> No
     texts = [key for keys in groups for key in keys]
     store(con, "night_merged_key", {"place": pa.array(places, pa.int32()), "key": pa.array(texts, pa.string())})
 
+
+_HASH = """
+    create or replace temp table night_hash as
+    select key_hash, value_hash, hash(value_hash, tier, position) as digest
+    from (
+        select hash(key) as key_hash, hash(value_type, value) as value_hash, tier, position
+        from {evidence}
+        where value <> '' and value_type is not null
+    )
+"""
 
 _CHANGED_VALUE = """
     create or replace temp table night_changed_value as

@@ -33,14 +33,19 @@ def connect_warehouse(
     if not read_only:
         folders.build.mkdir(parents=True, exist_ok=True)
     con = duckdb.connect(str(file or folders.warehouse), read_only=read_only)
+    set_up(con, settings)
+    return con
+
+
+def set_up(con: DuckDBPyConnection, settings: PipelineSettings) -> None:
+    """Make a connection work as the pipeline's do: in the tenant's zone, within its limits."""
     con.execute("set TimeZone = $zone", {"zone": settings.timezone})
     con.execute("set memory_limit = $limit", {"limit": settings.memory_limit})
     con.execute("set threads = $threads", {"threads": settings.threads})
-    con.execute("set temp_directory = $folder", {"folder": str(folders.build / "spill")})
+    con.execute("set temp_directory = $folder", {"folder": str(settings.folders.build / "spill")})
     # Tables are sets of rows with keys; keeping the order of arrival would cost memory and parallelism. And rows: with
     # it, DuckDB 2.0 loses what a transaction inserts into a table into which it inserted nothing before.
     con.execute("set preserve_insertion_order = false")
-    return con
 
 
 def ensure_ingest_schema(

@@ -1,11 +1,13 @@
 """A decision by hand from the API to what is published, and back."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import duckdb
 import pytest
 from fastapi.testclient import TestClient
 
@@ -34,6 +36,8 @@ class Life:
     events: list[dict[str, Any]]
     old_id: int
     last_event: dict[str, Any]
+    previewed: list[tuple[Any, ...]]
+    logged: list[tuple[Any, ...]]
 
 
 def customers(settings: PipelineSettings) -> dict[str, str]:
@@ -46,23 +50,28 @@ def life(made_once: MadeOnce, tmp_path_factory: pytest.TempPathFactory) -> Itera
     root = tmp_path_factory.mktemp("overrides") / "data"
     shutil.copytree(made_once("chain", make_first_night), root)
     settings = PipelineSettings(data_dir=root)
-    app = create_app(ApiSettings(data_dir=root, rate_limit_per_address=0, job_workers=0))
+    app = create_app(ApiSettings(data_dir=root, rate_limit_per_address=0, job_workers=1))
     with pytest.MonkeyPatch.context() as patch, TestClient(app) as client:
         patch.setattr("pipelines.warehouse.segments.SEGMENT_ROWS", SEGMENT_ROWS)
         client.headers.update(bearer(make_actor(app.state.database)))
         before = customers(settings)
         noon = clock(DECIDED).now() - timedelta(hours=12)
         patch.setattr("api.dependencies.now", lambda: noon)
+        previewed = preview(client, kind="merge", key=WALTER, other_key=ZOE)
         made = post(client, "", kind="merge", key=WALTER, other_key=ZOE)
         nights = [run_night(settings, as_of=DECIDED, clock=clock(DECIDED))]
         decided = customers(settings)
+        with duckdb.connect(str(settings.folders.warehouse), read_only=True) as con:
+            query = "select event, key, from_id, to_id from identity.event where night = ? order by seq"
+            logged = con.execute(query, [DECIDED]).fetchall()
         events = history(client, decided[ZOE])
         old_id = client.get(f"/v1/customers/{before[ZOE]}/identities").status_code
         patch.setattr("api.dependencies.now", lambda: noon + timedelta(days=1))
         post(client, f"/{made.json()['id']}/revocation", if_match=made.headers["etag"])
         nights.append(run_night(settings, as_of=REVOKED, clock=clock(REVOKED)))
         last = history(client, before[ZOE])[0]
-        yield Life(before, decided, customers(settings), nights, made.json()["id"], events, old_id, last)
+        restored, merge = customers(settings), made.json()["id"]
+        yield Life(before, decided, restored, nights, merge, events, old_id, last, previewed, logged)
     shutil.rmtree(root)
 
 
@@ -71,6 +80,18 @@ def post(client: TestClient, path: str, *, if_match: str = "", **body: Any) -> A
     answer = client.post(f"/v1/identity/overrides{path}", json={"reason": "测试", **body}, headers=headers)
     assert answer.is_success, answer.text
     return answer
+
+
+def preview(client: TestClient, **body: Any) -> list[tuple[Any, ...]]:
+    """The events that the API foretells."""
+    place = post(client, "/preview", **body).headers["location"]
+    deadline = time.monotonic() + 60
+    while (job := client.get(place).json())["status"] in ("queued", "running"):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert job["status"] == "succeeded", job
+    assert job["result"]["gone_events"] == []
+    return [(one["event"], one["key"], one["from_id"], one["to_id"]) for one in job["result"]["events"]]
 
 
 def history(client: TestClient, one_id: str) -> list[dict[str, Any]]:
@@ -86,6 +107,11 @@ def test_what_is_decided_today_is_published_by_tonight(life: Life) -> None:
     assert [life.decided[key] for key in untouched] == [life.before[key] for key in untouched]
     facts = next(step["facts"] for step in life.nights[0].steps if step["name"] == "identity")
     assert facts["operator rows"] == 1
+
+
+def test_what_the_preview_foretold_is_what_the_night_logged(life: Life) -> None:
+    assert life.previewed == life.logged
+    assert "ID_MERGED" in {event for event, *_ in life.previewed}
 
 
 def test_the_history_names_the_decision_and_an_older_id_still_leads_to_the_customer(life: Life) -> None:

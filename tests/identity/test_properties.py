@@ -51,7 +51,7 @@ def _facts(rng: random.Random, key: str, patients: list[str], crowd: int) -> lis
     return facts
 
 
-def _said(rng: random.Random, keys: list[str]) -> list[Said]:
+def said_rows(rng: random.Random, keys: list[str]) -> list[Said]:
     """Operator rows that do not contradict each other: merges and splits use different records."""
     chosen = rng.sample(keys, min(8, len(keys)))
     said = []
@@ -68,7 +68,7 @@ def _said(rng: random.Random, keys: list[str]) -> list[Said]:
     return said
 
 
-def _nights_of_worlds(seed: int, nights: int = 4, crowd: int = 1) -> list[World]:
+def worlds_of_nights(seed: int, nights: int = 4, crowd: int = 1) -> list[World]:
     """A world that drifts: records arrive, vanish, return; evidence comes and goes; operators decide and revoke.
 
     With `crowd`, so many times the records, on values that they share less, and the same changes.
@@ -87,7 +87,7 @@ def _nights_of_worlds(seed: int, nights: int = 4, crowd: int = 1) -> list[World]
                 tuple(shown),
                 tuple(fact for fact in facts if fact.key in keys),
                 (("phone", phone(0)), ("unionid", "o0")),
-                tuple(_said(rng, sorted(keys))),
+                tuple(said_rows(rng, sorted(keys))),
             )
         )
         records += [_record(rng, len(records) + number) for number in range(2)]
@@ -101,7 +101,7 @@ def test_nights_keep_every_promise(seed: int):
     nights = Nights(config=CONFIG, part_at_most=0)
     replayed: dict[str, str] = {}
     last_ids: dict[str, str] = {}
-    for number, world in enumerate(_nights_of_worlds(seed)):
+    for number, world in enumerate(worlds_of_nights(seed)):
         nights.next(world)
 
         ids = nights.ids()
@@ -122,7 +122,7 @@ def test_nights_keep_every_promise(seed: int):
 @pytest.mark.parametrize("seed", range(200, 200 + SEEDS))
 def test_a_night_in_part_leaves_what_a_night_of_everybody_leaves(seed: int, crowd: int):
     whole, part = Nights(config=CONFIG, part_at_most=0), Nights(config=CONFIG, part_at_most=math.inf)
-    worlds = _nights_of_worlds(seed, crowd=crowd)
+    worlds = worlds_of_nights(seed, crowd=crowd)
     shares = []
     for world in worlds:
         assert part.next(world) == whole.next(world)
@@ -142,7 +142,7 @@ def test_a_night_in_part_leaves_what_a_night_of_everybody_leaves(seed: int, crow
 @pytest.mark.parametrize("seed", range(100, 102))
 def test_same_input_on_a_new_night_logs_nothing_even_when_resolved_anew(seed: int):
     nights = Nights(config=CONFIG)
-    for world in _nights_of_worlds(seed, nights=2):
+    for world in worlds_of_nights(seed, nights=2):
         nights.next(world)
     before = nights.tables()
 

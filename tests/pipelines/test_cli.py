@@ -41,6 +41,7 @@ def test_no_command_is_left_out_of_these_tests() -> None:
         ["audit", "verify"],
         ["identity"],
         ["identity", "resolve"],
+        ["identity", "preview"],
     ],
 )
 def test_every_command_of_a_group_explains_itself_in_both_languages(runner: CliRunner, command: list[str]) -> None:

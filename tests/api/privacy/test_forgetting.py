@@ -2,15 +2,18 @@
 
 from pathlib import Path
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 
 from api.access.sessions import make_session
 from api.clock import now
+from api.jobs.queue import enqueue
 from api.patients.repository import keep_account
 from api.storage.database import Database
 from api.storage.tables.access import patient_account, patient_link, patient_session
+from api.storage.tables.jobs import job
 from pipelines.erasure.orders import forget_found
 from pipelines.settings import PipelineSettings
+from tests.api.jobs.handlers import OWNER
 from tests.api.privacy.test_erased_messages import AGAIN, put, row_of
 from tests.stores import StoreSettings
 
@@ -48,3 +51,30 @@ def test_their_accounts_links_sessions_and_waiting_messages_go_and_nobody_elses(
     assert links == ["P3"]
     assert set(sessions) == {None, "P3"}
     assert [row_of(database, subject).status for subject in ("C1", "C2")] == ["dropped", "waiting"]
+
+
+def test_previews_of_decisions_go_and_other_jobs_stay(database: Database, store: StoreSettings, tmp_path: Path) -> None:
+    kinds, key = ("identity.preview", "customers.export"), "patient:saas:P2"
+
+    def work(connection: Connection) -> None:
+        ids = [
+            enqueue(connection, kind=kind, params={"key": key}, owner=OWNER, request_id=None, now=now()).id
+            for kind in kinds
+            for _ in range(2)
+        ]
+        ended = {"status": "succeeded", "result": {"key": key}}
+        connection.execute(update(job).where(job.c.id.in_(ids[::2])).values(ended))
+
+    database.write(work)
+
+    forget_found(PipelineSettings(data_dir=tmp_path / "data", **store), [], [key])
+
+    with database.read() as connection:
+        columns = (job.c.kind, job.c.status, job.c.params, job.c.result, job.c.cancel_requested)
+        left = [tuple(row) for row in connection.execute(select(*columns).order_by(job.c.kind, job.c.status))]
+    assert left == [
+        ("customers.export", "queued", {"key": key}, None, False),
+        ("customers.export", "succeeded", {"key": key}, {"key": key}, False),
+        ("identity.preview", "queued", {}, None, True),
+        ("identity.preview", "succeeded", {}, None, False),
+    ]
