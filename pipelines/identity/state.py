@@ -179,7 +179,19 @@ def take_back(con: duckdb.DuckDBPyConnection, state: State) -> None:
         f"delete from {state.now('event')} where night = $night and seq > $settled",
         {"night": state.night, "settled": settled_events(con, state)},
     )
-    con.execute(f"delete from {state.now('night')} where night = $night", {"night": state.night})
+    # The night stays the last one, without a way to take back: were the one before it to run now, what it replaced is
+    # no longer known.
+    con.execute(
+        f"""
+        update {state.now("night")}
+        set
+            fingerprint = '',
+            way = '{Way.NONE}',
+            basis = coalesce((select arg_max(basis, night) from {state.now("night")} where night < $night), '')
+        where night = $night
+        """,
+        {"night": state.night},
+    )
 
 
 def begin_whole(con: duckdb.DuckDBPyConnection, state: State) -> None:
@@ -231,8 +243,9 @@ def settled_events(con: duckdb.DuckDBPyConnection, state: State) -> int:
 
 
 def log_night(con: duckdb.DuckDBPyConnection, state: State, summary: NightSummary, *, way: Way) -> None:
-    """Write the night's row."""
+    """Write the night's row; a night has one, however often it runs."""
     facts = {name: value for name, value in asdict(summary).items() if name not in ("night", "seconds")}
+    con.execute(f"delete from {state.now('night')} where night = $night", {"night": state.night})
     con.execute(
         f"insert into {state.now('night')} values ($night, $fingerprint, $way, $basis, $summary)",
         {
@@ -254,13 +267,24 @@ def _upgrade(con: duckdb.DuckDBPyConnection, schema: str) -> None:
         """,
         {"schema": schema},
     ).fetchone()
-    if is_old:
-        con.execute(f"alter table {schema}.night add column way varchar default 'none'")
-        con.execute(f"alter table {schema}.night add column basis varchar default ''")
-        con.execute(f"update {schema}.night set way = 'whole' where replaced")
-        con.execute(f"alter table {schema}.night drop column replaced")
-        con.execute(f"drop table {schema}.link")
-        con.execute(f"drop table {schema}.link_before")
+    if not is_old:
+        return
+    con.begin()
+    con.execute(f"alter table {schema}.night rename to night_until_now")
+    con.execute(f"create table {schema}.night ({_LOGS['night']})")
+    con.execute(f"""
+        insert into {schema}.night
+        select night, fingerprint, case when replaced then '{Way.WHOLE}' else '{Way.NONE}' end, '', summary
+        from {schema}.night_until_now
+    """)
+    con.execute(f"drop table {schema}.night_until_now")
+    for twin in ("", "_before"):
+        con.execute(f"create table {schema}.carried{twin} ({_COLUMNS['carried']})")
+        con.execute(
+            f"insert into {schema}.carried{twin} select key_hash, value_hash, strength, true from {schema}.link{twin}"
+        )
+        con.execute(f"drop table {schema}.link{twin}")
+    con.commit()
 
 
 def _touched(state: State, table: str) -> str:

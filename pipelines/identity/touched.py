@@ -162,8 +162,10 @@ def _store_turned(con: duckdb.DuckDBPyConnection, turned: set[Override]) -> None
     """Operator rows that were given or revoked since: the values and keys they name."""
     values = {row.b if row.kind == "detach" else row.a for row in turned if row.kind not in ("merge", "split")}
     keys = {key for row in turned if row.kind in ("merge", "split") for key in (row.a, row.b)}
+    detached = {row.a for row in turned if row.kind == "detach"}
     store(con, "night_turned_value", {"value": pa.array(sorted(values), pa.string())})
     store(con, "night_turned_key", {"key": pa.array(sorted(keys), pa.string())})
+    store(con, "night_detached_key", {"key": pa.array(sorted(detached), pa.string())})
 
 
 def _store_merged(con: duckdb.DuckDBPyConnection, groups: list[list[str]]) -> None:
@@ -194,6 +196,11 @@ _CHANGED_VALUE = """
     (from {blocked} except from night_blocked_hash)
     union
     select hash(value_type, value) from {evidence} where value in (select value from night_turned_value)
+    union
+    -- A record's unionids count towards what its phones are worth.
+    select value_hash from night_hash where key_hash in (select hash(key) from night_detached_key)
+    union
+    select value_hash from {carried} where key_hash in (select hash(key) from night_detached_key)
 """
 
 # A record that returns may take its former id from those who hold it now.

@@ -61,6 +61,7 @@ def said_rows(rng: random.Random, keys: list[str]) -> list[Said]:
         said.append(Said("s1", "split", chosen[3], chosen[4]))
         said.append(Said("s2", "split", chosen[5], chosen[0]))
         said.append(Said("d1", "detach", chosen[6], phone(rng.randrange(14))))
+        said.append(Said("d2", "detach", chosen[7], f"o{rng.randrange(12)}"))
         said.append(Said("b1", "block", phone(rng.randrange(14))))
         said += [Said(f"a{number}", "allow", phone(number)) for number in rng.sample(range(14), 2)]
         patients = [key for key in keys if key.startswith("patient")]

@@ -1,0 +1,107 @@
+"""A night that runs again, is refused, or meets the state of an earlier program."""
+
+import math
+from datetime import timedelta
+
+import pytest
+
+from pipelines.identity.model import IdentityInputError, IdentityNightError
+from pipelines.identity.resolve import IdentityConfig
+from tests.identity.factory import Fact, Nights, Said, World, fan, lead, patient, phone
+
+WAYS = pytest.mark.parametrize("part_at_most", [0, math.inf], ids=["whole", "part"])
+
+
+def family() -> World:
+    return patient("a", "张伟", phone=phone(1)).plus(
+        fan("f", phone=phone(1), seen=1), lead("l", phone=phone(2), seen=2)
+    )
+
+
+@WAYS
+def test_a_night_refused_when_it_runs_again_leaves_the_night_before_closed(part_at_most: float):
+    nights = Nights(part_at_most=part_at_most)
+    nights.next(family())
+    nights.next(family().plus(lead("m", phone=phone(2), seen=3)))
+    ids = dict(nights.rows("select key, customer_key from identity.assignment"))
+    with pytest.raises(IdentityInputError):
+        nights.again(family().plus(World(facts=(Fact("fan:ghost", "phone", "2"),))))
+
+    nights.night -= timedelta(days=1)
+    with pytest.raises(IdentityNightError):
+        nights.again(family())
+    nights.night += timedelta(days=1)
+    nights.again(family().plus(lead("m", phone=phone(2), seen=3)))
+
+    assert dict(nights.rows("select key, customer_key from identity.assignment")) == ids
+    assert nights.rows("select count(*) from identity.event where event = 'LINKED'") == [(4,)]
+    assert len(nights.rows("from identity.night")) == 2
+
+
+@WAYS
+def test_a_refused_night_and_the_next_one_leave_what_they_leave_without_it(part_at_most: float):
+    rough, calm = Nights(part_at_most=part_at_most), Nights(part_at_most=part_at_most)
+    for nights in (rough, calm):
+        nights.next(family())
+    rough.next(family().plus(lead("m", phone=phone(2), seen=3)))
+    with pytest.raises(IdentityInputError):
+        rough.again(World(facts=(Fact("fan:ghost", "phone", "2"),)))
+    calm.night += timedelta(days=1)
+
+    for nights in (rough, calm):
+        nights.next(family().plus(lead("n", phone=phone(1), seen=4)))
+
+    assert rough.tables() == calm.tables()
+
+
+def test_a_unionid_taken_off_a_record_changes_what_its_phone_is_worth():
+    world = World()
+    for number in range(5):
+        world = world.plus(fan(f"f{number}", unionid=f"o{number}", phone=phone(1)))
+    told = world.saying(Said("d1", "detach", "official_account_fan:wx:f0", "o0"))
+    whole, part = Nights(part_at_most=0), Nights(part_at_most=math.inf)
+    for nights in (whole, part):
+        nights.next(world)
+        nights.next(told)
+
+    assert part.tables() == whole.tables()
+    assert {len(customer) for customer in part.together()} == {5}
+    for nights in (whole, part):
+        nights.next(world)
+    assert part.tables() == whole.tables()
+    assert {len(customer) for customer in part.together()} == {1}
+
+
+OLD = """
+    create table identity.link as select key_hash, value_hash, strength from identity.carried where accepted;
+    create table identity.link_before as select key_hash, value_hash, strength from identity.carried_before where accepted;
+    drop table identity.carried; drop table identity.carried_before; drop table identity.seen; drop table identity.seen_before;
+    drop table identity.blocked_seen; drop table identity.blocked_seen_before;
+    drop table identity.touched_customer; drop table identity.touched_record; drop table identity.touched_value;
+    create table identity.night_old as
+    select night, 'x' as fingerprint, way <> 'none' as replaced, summary from identity.night;
+    drop table identity.night;
+    alter table identity.night_old rename to night
+"""  # noqa: E501
+
+
+@pytest.mark.parametrize("repeats", [False, True], ids=["next", "again"])
+def test_the_state_of_an_earlier_program_goes_on(repeats: bool):
+    ours, theirs = Nights(config=IdentityConfig(), part_at_most=0), Nights(config=IdentityConfig(), part_at_most=0)
+    worlds = [family(), family().plus(lead("m", phone=phone(2), seen=3)), family().without_facts(
+        ("official_account_fan:wx:f", phone(1))
+    )]  # fmt: skip
+    for nights in (ours, theirs):
+        nights.next(worlds[0])
+        nights.next(worlds[1])
+    theirs.con.execute(OLD)
+
+    for nights in (ours, theirs):
+        (nights.again if repeats else nights.next)(worlds[2])
+        nights.next(worlds[1])
+        nights.again(worlds[0])
+
+    assert theirs.tables() == ours.tables()
+    columns = "select column_name from duckdb_columns() where table_name = 'night' order by column_index"
+    assert theirs.rows(columns) == ours.rows(columns)
+    assert theirs.rows("select count(*) from duckdb_tables() where starts_with(table_name, 'link')") == [(0,)]
