@@ -65,7 +65,8 @@ def test_a_unionid_taken_off_a_record_changes_what_its_phone_is_worth():
         nights.next(told)
 
     assert part.tables() == whole.tables()
-    assert {len(customer) for customer in part.together()} == {5}
+    # Four unionids make no hub; a customer holds three of them, and the record without one.
+    assert sorted(len(customer) for customer in part.together()) == [1, 4]
     for nights in (whole, part):
         nights.next(world)
     assert part.tables() == whole.tables()
