@@ -27,6 +27,7 @@ class NewOverride(Input):
 
     `merge`, `split`: `key`, `other_key`. `detach`: `key`, `value_type`, `value`. `owner`: `key` of a patient file,
     `value_type` `phone`, `value`. `block`: `value_type` `phone` or `unionid`, `value`. `allow`: `phone`, `value`.
+    Instead of `value`, `value_ref` may name a value of a review queue.
     """
 
     kind: Choice[OverrideKind]
@@ -36,6 +37,10 @@ class NewOverride(Input):
     value: Annotated[
         Annotated[str, Text(1, 300)] | None,
         Field(description="Phone in any spelling, unionid, or the patient file bound to / 取值"),
+    ] = None
+    value_ref: Annotated[
+        Annotated[str, Text(1, 64)] | None,
+        Field(description="`value_ref` of a review, also for who sees the value masked / 待审核取值的引用"),
     ] = None
     reason: Annotated[Reason, Field(description="Why, for colleagues / 原因")]
 

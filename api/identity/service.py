@@ -15,6 +15,7 @@ from api.identity import repository
 from api.identity.repository import Row
 from api.identity.rules import Draft, draft_of, masked_value, shown
 from api.identity.schemas import NewOverride, Override, OverridePage, OverrideQuery, Revocation
+from api.identity.value_refs import value_of_ref
 from api.keyset import Place
 from api.storage.overrides import OperatorRow, Standing, operator_rows
 from api.versions import require_changed, require_version
@@ -36,7 +37,7 @@ def create_override(
     now: datetime,
 ) -> Override:
     """Write the decision and its audit row; raises InvalidError, or ConflictError naming what it contradicts."""
-    draft = draft_of(body)
+    draft = draft_of(body, named=value_of_ref(reader, body, secret=secret))
     with reader.cursor() as (cursor, _):
         known = repository.known_keys(cursor, connection, draft.keys.values(), secret=secret)
     unknown = [_unknown(path) for path, key in draft.keys.items() if key not in known]
