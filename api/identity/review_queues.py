@@ -115,9 +115,10 @@ found as (
     from refused
     inner join customer as one on refused.left_one_id = one.one_id
     left join customer as other on refused.right_one_id = other.one_id
+    left join identity as file on value_type = 'binding' and value_masked = file.identity_key
     where
         (right_key is null or other.one_id is not null)
-        and (value_type <> 'binding' or value_masked in (select identity_key from identity))
+        and (value_type <> 'binding' or file.identity_key is not null)
 ),
 decided as (
     select refused.ref, decision.place
@@ -186,14 +187,13 @@ decided as (
 _CHANGES = f"""
 moves as (
     select
-        from_one_id, to_one_id, identity_key as key, cause_value_type as value_type, override_id,
-        case
-            when cause_value_type <> 'binding' or cause_value_masked in (select identity_key from identity)
-                then cause_value_masked
-        end as value,
-        case when via_identity_key in (select identity_key from identity) then via_identity_key end as via_key
-    from marts.identity_event, served
-    where identity_event.night = served.night and event in ('MOVED', 'ID_MERGED')
+        event.from_one_id, event.to_one_id, event.identity_key as key, event.cause_value_type as value_type,
+        event.override_id, via.identity_key as via_key,
+        case when event.cause_value_type = 'binding' then file.identity_key else event.cause_value_masked end as value
+    from marts.identity_event as event
+    left join identity as via on event.via_identity_key = via.identity_key
+    left join identity as file on event.cause_value_type = 'binding' and event.cause_value_masked = file.identity_key
+    where event.night = (select night from served) and event.event in ('MOVED', 'ID_MERGED')
 ),
 changed as (
     select review.*, one.name as from_name, other.name as to_name, {ref_sql("from_one_id", "to_one_id")} as ref

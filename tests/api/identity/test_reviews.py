@@ -97,12 +97,13 @@ def world(own_copy: PipelineSettings, make_client: MakeClient, people: People) -
         con.execute(
             f"""
             insert into identity_event by name
-            select date '{NIGHT}' as night, *, 'phone' as cause_value_type, '+86138****5678' as cause_value_masked
+            select date '{NIGHT}' as night, *
             from (values
-                (900001, 'MOVED', '{a}', '{one_ids[1]}', '{one_ids[0]}', '{b}', null),
-                (900002, 'MOVED', '{c}', 'Cmerged', '{one_ids[2]}', '{b}', null),
-                (900003, 'ID_MERGED', null, 'Cmerged', '{one_ids[2]}', null, null)
-            ) as t (seq, event, identity_key, from_one_id, to_one_id, via_identity_key, override_id)
+                (900001, 'MOVED', '{a}', '{one_ids[1]}', '{one_ids[0]}', 'phone', '+86138****5678', '{b}'),
+                (900002, 'MOVED', '{c}', 'Cmerged', '{one_ids[2]}', 'binding', '{b}', '{b}'),
+                (900003, 'ID_MERGED', null, 'Cmerged', '{one_ids[2]}', null, null, null)
+            ) as t (seq, event, identity_key, from_one_id, to_one_id, cause_value_type, cause_value_masked,
+                via_identity_key)
             """
         )
 
@@ -296,6 +297,8 @@ def test_a_change_tells_what_is_at_stake_and_what_moved_and_a_new_decision_decid
     }  # fmt: skip
     cause = {"value_type": "phone", "value": "+86138****5678", "via_key": world.keys[1]}
     assert moved["moved"] == [{"key": world.keys[0], "cause": cause, "override_id": None}]
+    bound = {"value_type": "binding", "value": world.keys[1], "via_key": world.keys[1]}
+    assert [one["cause"] for one in merged["moved"]] == [bound]
     split = made(decide(world.client, "split", key=world.keys[0], other_key=world.keys[1]))
     told = {row["from_customer"]["one_id"]: row["decided_by"] for row in read(world.client, "changes")}
     assert told == {world.one_ids[1]: split, "Cmerged": None}
