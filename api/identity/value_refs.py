@@ -7,6 +7,8 @@ same value in every version. The value behind it is looked up among those not ok
 import hashlib
 import hmac
 
+import duckdb
+
 from api.identity.schemas import NewOverride
 from segment_engine.runtime.published import PublishedReader
 
@@ -32,9 +34,11 @@ def value_of_ref(reader: PublishedReader, body: NewOverride, *, secret: bytes) -
     """The value that `value_ref` and `value_type` of the body name in the published version; None for none."""
     if body.value_ref is None or body.value_type is None:
         return None
+    statement = f"select value from marts.identity_value_state where value_type = $type and {VALUE_REF} = $value_ref"
+    values = {"type": body.value_type.value, "value_ref": body.value_ref, "ref_key": ref_key(secret)}
     with reader.cursor() as (cursor, _):
-        found = cursor.execute(
-            f"select value from marts.identity_value_state where value_type = $value_type and {VALUE_REF} = $value_ref",
-            {"value_type": body.value_type.value, "value_ref": body.value_ref, "ref_key": ref_key(secret)},
-        ).fetchone()
+        try:
+            found = cursor.execute(statement, values).fetchone()
+        except duckdb.CatalogException:  # a version of an earlier release names no values
+            return None
     return None if found is None else str(found[0])

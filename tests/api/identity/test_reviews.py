@@ -340,10 +340,13 @@ def test_only_who_reaches_every_customer_reads_the_queues(world: World) -> None:
 
 def test_a_version_of_an_earlier_release_has_no_queues_yet(world: World) -> None:
     world.rewrite("drop table identity_conflict")
+    world.rewrite("drop view if exists analyst.identity_value_state; drop table identity_value_state")
 
     answers = [world.client.get(path) for path in ("/v1/identity/reviews", "/v1/identity/reviews/conflicts")]
 
     assert [(answer.status_code, found(answer)) for answer in answers] == [(503, {("reviews_not_published", "")})] * 2
+    refused = decide(world.client, "block", value_type="phone", value_ref="x")
+    assert (refused.status_code, found(refused)) == (422, {("unknown_value", "/value_ref")})
 
 
 def test_every_limit_is_told_in_words() -> None:
