@@ -26,6 +26,7 @@ from api.edge.logs import configure_logging
 from api.edge.unknown_parameters import UnknownParameters
 from api.files.router import router as files
 from api.identity.archive_router import router as archive
+from api.identity.review_router import router as reviews
 from api.identity.router import router as identity
 from api.jobs.router import router as jobs
 from api.operations.audit_router import router as audit
@@ -87,8 +88,8 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
     install_outer_edge(app)
     for router in (
-        audit, access, me, customers, exports, catalogue, archive, identity, privacy, erasures, patients, jobs, files,
-        outbox, operations,
+        audit, access, me, customers, exports, catalogue, archive, identity, reviews, privacy, erasures, patients, jobs,
+        files, outbox, operations,
     ):  # fmt: skip
         app.include_router(router)
     install_contract(app)

@@ -39,6 +39,15 @@ VALUE_TYPES: Mapping[OverrideKind, Sequence[ValueType]] = {
 
 NOT_A_PHONE = Problem("not_a_phone", "/value", "不是有效的电话号码", "This is no phone number.")
 NOT_A_UNIONID = Problem("not_a_unionid", "/value", "不是有效的 unionid", "This is no unionid.")
+VALUE_TWICE = Problem(
+    "value_given_twice", "/value_ref", "value 与 value_ref 只能填写一个", "Send the value or its value_ref, not both."
+)
+UNKNOWN_VALUE = Problem(
+    "unknown_value",
+    "/value_ref",
+    "已发布的数据中没有该待审核取值",
+    "The published version holds no value of this value_ref and value_type.",
+)
 OWN_BINDING = Problem("same_identity", "/value", "两处为同一个身份", "Both sides are the same identity.")
 SAME_KEY = Problem("same_identity", "/other_key", "两处为同一个身份", "Both sides are the same identity.")
 
@@ -54,17 +63,30 @@ class Draft:
     keys: Mapping[str, str]
 
 
-def draft_of(kind: OverrideKind, body: Members) -> Draft:
-    """The decision of a kind that a body tells; raises InvalidError with everything that is wrong with it."""
+def draft_of(kind: OverrideKind, body: Members, *, named: str | None = None) -> Draft:
+    """The decision of a kind that a body tells, `value_ref` naming `named`; raises InvalidError with all problems."""
     given = {name: getattr(body, name) for name in Members.model_fields}
     wanted = MEMBERS[kind]
-    problems = [_missing(kind, name) for name in wanted if given[name] is None]
-    problems += [_unwanted(kind, name) for name, one in given.items() if one is not None and name not in wanted]
+    takes = (*wanted, "value_ref") if "value" in wanted else wanted
+    problems = [_missing(kind, name) for name in wanted if given[name] is None and not _is_named(name, body)]
+    problems += [_unwanted(kind, name) for name, one in given.items() if one is not None and name not in takes]
+    if "value" in wanted and body.value_ref is not None:
+        problems += _wrong_ref(body, named)
     if problems:
         raise InvalidError(*problems)
     if kind in OF_TWO_KEYS:
         return _of_two_keys(kind, body)
-    return _about_a_value(kind, body)
+    return _about_a_value(kind, body, named)
+
+
+def _is_named(name: str, body: Members) -> bool:
+    return name == "value" and body.value_ref is not None
+
+
+def _wrong_ref(body: Members, named: str | None) -> list[Problem]:
+    if body.value is not None:
+        return [VALUE_TWICE]
+    return [UNKNOWN_VALUE] if named is None and body.value_type is not None else []
 
 
 def _of_two_keys(kind: OverrideKind, body: Members) -> Draft:
@@ -77,13 +99,14 @@ def _of_two_keys(kind: OverrideKind, body: Members) -> Draft:
     return Draft(kind, a, b, None, {"/key": body.key, "/other_key": body.other_key})
 
 
-def _about_a_value(kind: OverrideKind, body: Members) -> Draft:
+def _about_a_value(kind: OverrideKind, body: Members, named: str | None) -> Draft:
     assert body.value_type is not None, "it was asked for"
-    assert body.value is not None, "it was asked for"
     problems = []
     if body.value_type not in VALUE_TYPES[kind]:
         problems.append(_wrong_type(kind))
-    value = _spelt(body.value_type, body.value)
+    # What is named stands in the published version, spelt as evidence spells it.
+    value = _spelt(body.value_type, body.value) if body.value is not None else named
+    assert value is not None, "it was asked for"
     if isinstance(value, Problem):
         problems.append(value)
     elif body.value_type is ValueType.BINDING and value == body.key:

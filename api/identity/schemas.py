@@ -32,6 +32,10 @@ class Members(Input):
         Annotated[str, Text(1, 300)] | None,
         Field(description="Phone in any spelling, unionid, or the patient file bound to / 取值"),
     ] = None
+    value_ref: Annotated[
+        Annotated[str, Text(1, 64)] | None,
+        Field(description="`value_ref` of a review, also for who sees the value masked / 待审核取值的引用"),
+    ] = None
 
 
 class NewOverride(Members):
@@ -39,6 +43,7 @@ class NewOverride(Members):
 
     `merge`, `split`: `key`, `other_key`. `detach`: `key`, `value_type`, `value`. `owner`: `key` of a patient file,
     `value_type` `phone`, `value`. `block`: `value_type` `phone` or `unionid`, `value`. `allow`: `phone`, `value`.
+    Instead of `value`, `value_ref` may name a value of a review queue.
     """
 
     kind: Choice[OverrideKind]

@@ -14,6 +14,7 @@ from api.identity import repository
 from api.identity.repository import Row
 from api.identity.rules import Draft, draft_of, masked_value, shown
 from api.identity.schemas import Members, NewOverride, Override, OverridePage, OverrideQuery, Revocation, ValueType
+from api.identity.value_refs import value_of_ref
 from api.keyset import Place
 from api.storage.overrides import OperatorRow, OverrideKind, Standing, operator_rows
 from api.versions import require_changed, require_version
@@ -48,7 +49,7 @@ def known_draft(
     connection: Connection, reader: PublishedReader, kind: OverrideKind, body: Members, *, secret: bytes
 ) -> Draft:
     """The decision that a body tells, about identities that are there; raises InvalidError."""
-    draft = draft_of(kind, body)
+    draft = draft_of(kind, body, named=value_of_ref(reader, body, secret=secret))
     with reader.cursor() as (cursor, _):
         known = repository.known_keys(cursor, connection, draft.keys.values(), secret=secret)
     unknown = [_unknown(path) for path, key in draft.keys.items() if key not in known]

@@ -39,10 +39,12 @@ counted as (
 measured as (
     select
         *,
+        {{ limits.customer_records }}::integer as records_limit,
+        {{ limits.customer_unions }}::integer as unionids_limit,
         list_filter(
             [
-                case when records >= 0.8 * {{ limits.customer_records }} then 'customer_records' end,
-                case when unionids >= 0.8 * {{ limits.customer_unions }} then 'customer_unions' end
+                case when records >= 0.8 * records_limit then 'customer_records' end,
+                case when unionids >= 0.8 * unionids_limit then 'customer_unions' end
             ],
             lambda name: name is not null
         ) as near_limits
