@@ -10,7 +10,6 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from pipelines.clock import SystemClock, last_full_day
 from pipelines.settings import PipelineSettings
@@ -186,10 +185,10 @@ def _show_part(heading: str, counts: dict[str, int] | int, rows: list[dict[str, 
     count = sum(counts.values()) if isinstance(counts, dict) else counts
     kinds = ", ".join(f"{kind} {number:,}" for kind, number in counts.items()) if isinstance(counts, dict) else ""
     out.print(f"{heading}: {kinds or f'{count:,}'}", highlight=False)
-    table = Table(*rows[0])
+    # Lines, not a table: ids and keys are there to be copied, and a narrow terminal cuts cells.
     for row in rows:
-        table.add_row(*(escape("–" if cell is None else str(cell)) for cell in row.values()))
-    out.print(table)
+        told = "  ".join(f"{name} {cell}" for name, cell in row.items() if cell is not None)
+        out.print(f"  {escape(told)}", highlight=False, soft_wrap=True)
     if count > len(rows):
         out.print(f"… and {count - len(rows):,} more / 另有 {count - len(rows):,} 条", highlight=False)
 

@@ -21,6 +21,9 @@ from segment_engine.runtime.published import Pointer, read_pointer
 from tests.conftest import END_ON, ZONE, FixedClock
 from tests.erasure.world import land
 
+# Three whole nights; that each check trips, and passes when it is accepted, is tested beside the models in tests/dbt.
+pytestmark = pytest.mark.soak
+
 NEXT = END_ON + timedelta(days=1)
 MORNING_AFTER = FixedClock(datetime(2026, 11, 22, 0, 30, tzinfo=ZONE))
 NOON = datetime(2026, 11, 21, 12, tzinfo=ZONE)

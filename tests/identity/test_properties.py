@@ -14,7 +14,7 @@ from tests.identity import oracle
 from tests.identity.factory import Fact, Nights, Record, Said, World, day, phone
 
 CONFIG = IdentityConfig(hub_persons=3, hub_unions=3, hub_records=7, customer_unions=2, customer_records=6)
-SEEDS = int(os.environ.get("IDENTITY_SEEDS", "3"))  # more worlds for a longer look
+SEEDS = int(os.environ.get("IDENTITY_SEEDS", "2"))  # more worlds for a longer look
 KINDS = ("patient", "patient", "wecom_contact", "official_account_fan", "mini_program_user", "lead")
 NAMES = ("张伟", "王芳", "李娜", "赵磊", None)
 
