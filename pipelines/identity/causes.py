@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pipelines.identity.encode import TIER_BITS, Records
 from pipelines.identity.frames import fetch_ints, store
-from pipelines.identity.history import record_hashes, value_hashes
+from pipelines.identity.history import value_hashes
 from pipelines.identity.keys import masked_sql
 from pipelines.identity.model import Ints
 from pipelines.identity.state import State
@@ -53,7 +53,7 @@ def _store_links_of_tonight(con: duckdb.DuckDBPyConnection, links: Links, compon
             "component": component[rec],
             "val": val,
             "strength": links.strength[chosen],
-            "key_hash": pa.array(record_hashes(con, records)[rec]),
+            "key_hash": pa.array(records.key_hash[rec]),
             "value_hash": pa.array(value_hashes(con)[val]),
         },
     )
@@ -165,7 +165,7 @@ _TORN = """
     )
     select parting.old, parting.component, value.val, parting.via_key
     from parting
-    left join (select val, hash(value_type, value) as value_hash from night_value) as value using (value_hash)
+    left join night_value as value using (value_hash)
     where parting.place = 1
 """
 

@@ -1,7 +1,8 @@
 """Text into integers, once per night: records, values and evidence as temporary tables and as arrays.
 
 Tables left in the temporary schema, all in terms of `row` (a number without meaning) and `val`:
-`night_record`, `night_value`, `night_evidence`. Arrays speak of `rec`, a record's place by (first seen, key) — the
+`night_record`, `night_value`, `night_evidence`. Texts are told apart by DuckDB's 64-bit hash, at a third of the price;
+two texts that share one are noticed. Arrays speak of `rec`, a record's place by (first seen, key) — the
 design's *fidx* — and of its place in the replay order by (kind, first seen, key), *idx*. What a value is worth is
 decided in `value_states.py`.
 """
@@ -10,8 +11,10 @@ from dataclasses import dataclass
 
 import duckdb
 import numpy as np
+import polars as pl
+from numpy.typing import NDArray
 
-from pipelines.identity.frames import distinct, fetch_ints, store
+from pipelines.identity.frames import distinct, fetch, fetch_ints, number_rows, store
 from pipelines.identity.model import KINDS, IdentityInputError, Ints
 
 TIER_BITS = 40
@@ -24,7 +27,8 @@ class Records:
     """Tonight's records; position = rec.
 
     row, kind_rank, idx as told above; old: customer_key of the last assignment or -1; was_present: 1 when the record
-    was present last night; by_idx: the rec at each idx; rec_of_row: the inverse of row, -1 for a row that is context.
+    was present last night; by_idx: the rec at each idx; rec_of_row: the inverse of row, -1 for a row that is context;
+    key_hash: DuckDB's hash of the key.
     """
 
     row: Ints
@@ -34,6 +38,7 @@ class Records:
     was_present: Ints
     by_idx: Ints
     rec_of_row: Ints
+    key_hash: NDArray[np.uint64]
 
     @property
     def count(self) -> int:
@@ -60,32 +65,28 @@ def encode_records(con: duckdb.DuckDBPyConnection, identities: str, *, assignmen
     con.execute(f"""
         create or replace temp table night_record as
         with
-        numbered as (
-            select
-                (row_number() over () - 1)::integer as row,
-                key,
-                kind,
-                first_seen_at,
-                name_norm,
-                birth_date,
-                nullif(id_number, '') as id_number,
-                coalesce(is_minor, false) as is_minor,
-                is_member
-            from {identities}
-        ),
         kinds (kind, kind_rank) as (values {known})
         select
-            numbered.* exclude (name_norm),
-            nullif(numbered.name_norm, '') as name_norm,
+            null::integer as row,
+            given.key,
+            given.kind,
+            given.first_seen_at,
+            given.birth_date,
+            given.is_member,
+            nullif(given.name_norm, '') as name_norm,
+            nullif(given.id_number, '') as id_number,
+            coalesce(given.is_minor, false) as is_minor,
             coalesce(kinds.kind_rank, -1)::tinyint as kind_rank,
             coalesce(last.customer_key, -1) as old,
-            coalesce(last.present, false) as was_present
-        from numbered
+            coalesce(last.present, false) as was_present,
+            hash(given.key) as key_hash
+        from {identities} as given
         left join kinds using (kind)
         left join {assignment} as last using (key)
     """)
+    number_rows(con, "night_record", "row")
     _refuse_bad_records(con)
-    row, seen_us, kind_rank, old, was_present, is_member = fetch_ints(
+    found = fetch(
         con,
         """
         select
@@ -94,56 +95,59 @@ def encode_records(con: duckdb.DuckDBPyConnection, identities: str, *, assignmen
             kind_rank,
             old,
             was_present::tinyint as was_present,
-            is_member::tinyint as is_member
+            is_member,
+            key_hash
         from night_record
         """,
     )
-    order = _by_first_seen(con, row, seen_us)
-    order = order[is_member[order] == 1]
-    rec_of_row = np.full(row.size, -1)
-    rec_of_row[row[order]] = np.arange(order.size)
+    order = _by_first_seen(con, found["row"], found["seen_us"])
+    if not found["is_member"].all():
+        order = order[found["is_member"][order]]
+    rec_of_row = np.full(found["row"].size, -1)
+    row = found["row"][order].astype(np.int64)
+    rec_of_row[row] = np.arange(order.size)
     # Ranks are few: on bytes the stable sort is a counting sort.
-    by_idx = np.argsort(kind_rank[order].astype(np.int8), kind="stable")
+    kind_rank = found["kind_rank"][order]
+    by_idx = np.argsort(kind_rank, kind="stable")
     idx = np.empty_like(by_idx)
     idx[by_idx] = np.arange(by_idx.size)
-    return Records(row[order], kind_rank[order], idx, old[order], was_present[order], by_idx, rec_of_row)
+    return Records(
+        row=row,
+        kind_rank=kind_rank.astype(np.int64),
+        idx=idx,
+        old=found["old"][order].astype(np.int64),
+        was_present=found["was_present"][order].astype(np.int64),
+        by_idx=by_idx,
+        rec_of_row=rec_of_row,
+        key_hash=found["key_hash"][order],
+    )
 
 
-def encode_evidence(con: duckdb.DuckDBPyConnection, evidence: str, records: Records) -> Evidence:
+def encode_evidence(con: duckdb.DuckDBPyConnection, evidence: str, hashes: str, records: Records) -> Evidence:
     """Number tonight's values and write down who carries them, without what operators detached.
 
-    Null and empty values are ignored. Raises IdentityInputError for keys that name no record.
+    Null and empty values are ignored. `hashes` is `evidence` as `touched.digest_inputs` writes it down. Raises
+    IdentityInputError for keys that name no record.
     """
+    _refuse_unknown_keys(con, evidence)
     con.execute(f"""
         create or replace temp table night_value as
-        select (row_number() over () - 1)::integer as val, *
+        select null::integer as val, *, hash(value_type, value) as value_hash
         from (select distinct value_type, value from {evidence} where value <> '' and value_type is not null)
     """)
+    number_rows(con, "night_value", "val")
     con.execute(f"""
         create or replace temp table night_evidence as
-        with
-        coded as (
-            select
-                night_record.row,
-                night_value.val,
-                case night_value.value_type
-                    when 'binding' then {BINDING}
-                    when 'unionid' then {UNIONID}
-                    else {PHONE}
-                end::tinyint as shape,
-                coalesce(
-                    given.tier, case given.value_type when 'binding' then 1 when 'unionid' then 2 else 3 end
-                )::bigint as tier,
-                coalesce(given.position, 0)::bigint as position
-            from {evidence} as given
-            inner join night_value using (value_type, value)
-            left join night_record using (key)
-        )
-        select row, val, shape, min((tier << {TIER_BITS}) + position) as strength
-        from coded
-        group by row, val, shape
+        select night_record.row, night_value.val, hashes.shape, hashes.strength
+        from {hashes} as hashes
+        inner join night_value using (value_hash)
+        inner join night_record using (key_hash)
     """)
-    _refuse_unknown_keys(con, evidence)
+    counts = con.execute(
+        f"select (select count(*) from night_evidence), (select count(*) from {hashes} as hashes)"
+    ).fetchone()
+    assert counts is not None
+    assert counts[0] == counts[1], f"two texts share a hash: {counts}"
     _detach(con)
     row, val, shape, strength = fetch_ints(con, "select row, val, shape, strength from night_evidence")
     rec = records.rec_of_row[row]
@@ -167,7 +171,7 @@ def text_ranks(con: duckdb.DuckDBPyConnection, values: Ints) -> Ints:
 
 def _by_first_seen(con: duckdb.DuckDBPyConnection, row: Ints, seen_us: Ints) -> Ints:
     """Positions ordered by (first seen, key). Keys are only compared where two records were seen in one instant."""
-    order = np.argsort(seen_us)
+    order = pl.Series(seen_us).arg_sort().to_numpy().astype(np.int64)
     seen = seen_us[order]
     same = seen[1:] == seen[:-1]
     tied = np.flatnonzero(np.append(same, False) | np.insert(same, 0, False))
@@ -183,11 +187,6 @@ def _by_first_seen(con: duckdb.DuckDBPyConnection, row: Ints, seen_us: Ints) -> 
 
 
 def _refuse_bad_records(con: duckdb.DuckDBPyConnection) -> None:
-    # Different hashes prove different keys at a third of the price; only a shared hash needs the exact question.
-    counts = con.execute("""
-        select (select count(*) from night_record), (select count(*) from (select distinct hash(key) from night_record))
-    """).fetchone()
-    assert counts is not None
     bad = con.execute("select key, kind from night_record where kind_rank < 0 or key is null order by all").fetchall()
     if bad:
         raise IdentityInputError(
@@ -196,18 +195,17 @@ def _refuse_bad_records(con: duckdb.DuckDBPyConnection) -> None:
             f"{len(bad)} identities without key or known kind",
             bad,
         )
-    if counts[0] != counts[1]:
+    if con.execute("select 1 from night_digest where records > 1 limit 1").fetchone():
         repeated = con.execute("""
             select key, count(*) from night_record group by key having count(*) > 1 order by key
         """).fetchall()
-        if repeated:
-            raise IdentityInputError(
-                "duplicate_key", f"{len(repeated)} 个 key 重复", f"{len(repeated)} keys repeat", repeated
-            )
+        raise IdentityInputError(
+            "duplicate_key", f"{len(repeated)} 个 key 重复", f"{len(repeated)} keys repeat", repeated
+        )
 
 
 def _refuse_unknown_keys(con: duckdb.DuckDBPyConnection, evidence: str) -> None:
-    if not con.execute("select 1 from night_evidence where row is null limit 1").fetchone():
+    if not con.execute("select 1 from night_digest where records = 0 limit 1").fetchone():
         return
     unknown = con.execute(f"""
         select key, value_type, value
@@ -226,6 +224,8 @@ def _refuse_unknown_keys(con: duckdb.DuckDBPyConnection, evidence: str) -> None:
 
 def _detach(con: duckdb.DuckDBPyConnection) -> None:
     """An operator said that the value is not this record's: it is no evidence of anything."""
+    if not con.execute("select 1 from night_override where kind = 'detach' limit 1").fetchone():
+        return
     con.execute("""
         delete from night_evidence as evidence
         using night_override as said, night_record as record, night_value as value

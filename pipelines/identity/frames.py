@@ -6,6 +6,7 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -24,9 +25,16 @@ def fetch_ints(con: duckdb.DuckDBPyConnection, query: str, parameters: object = 
     return [values.astype(np.int64, copy=False) for values in fetch(con, query, parameters).values()]
 
 
-def fetch_texts(con: duckdb.DuckDBPyConnection, query: str) -> pa.Table:
-    """The text columns of `query` as an Arrow table in the query's order, one chunk per column."""
-    return con.sql(query).to_arrow_table().combine_chunks()
+def fetch_texts(con: duckdb.DuckDBPyConnection, query: str) -> pl.DataFrame:
+    """The columns of `query` in its order, each in one piece; polars moves texts by reference."""
+    frame: pl.DataFrame = con.sql(query).pl()
+    return frame.rechunk()
+
+
+def gather(texts: pl.Series, positions: Ints) -> pl.Series:
+    """The text at each of `positions`; null for a position below 0."""
+    chosen = pl.Series(positions)
+    return texts.gather(chosen.set(chosen < 0, None))
 
 
 @contextmanager
@@ -44,6 +52,14 @@ def store(con: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, Any]
     view = f"{table}_columns"
     with registered(con, view, columns):
         con.execute(f"create or replace temp table {table} as select * from {view}")
+
+
+def number_rows(con: duckdb.DuckDBPyConnection, table: str, column: str) -> None:
+    """Count the rows of the table from 0 in its empty `column`; a window function would count with one thread.
+
+    Row ids follow each other, but begin with 0 only after the transaction that wrote the table.
+    """
+    con.execute(f"update {table} set {column} = rowid - (select min(rowid) from {table})")
 
 
 def distinct(values: Ints) -> Ints:

@@ -9,19 +9,17 @@ from contextlib import contextmanager
 
 import duckdb
 import numpy as np
+import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipelines.identity.encode import Evidence, Records
-from pipelines.identity.frames import distinct, fetch_texts, registered, store
+from pipelines.identity.frames import distinct, fetch_texts, gather, registered, store
 from pipelines.identity.keys import masked_sql
 from pipelines.identity.limits import Conflict
 from pipelines.identity.model import MERGE, Ints
 from pipelines.identity.reasons import MERGED, Reasons
 from pipelines.identity.state import State, settled_events
 from pipelines.identity.value_states import Links
-
-_ROW_GROUP = 122_880
 
 
 @contextmanager
@@ -36,21 +34,21 @@ def tonight(
     one_id = _texts_at(con, "select customer_key as place, one_id as text from night_registry", customer_key)
     types, masks = _reason_texts(con, reasons)
     columns = {
-        "rec": pa.array(np.arange(records.count, dtype=np.int32)),
+        "rec": np.arange(records.count, dtype=np.int32),
         "key": key,
         "one_id": one_id,
-        "customer_key": pa.array(customer_key.astype(np.int32)),
+        "customer_key": customer_key.astype(np.int32),
         "reason_value_type": types,
         "reason_value_masked": masks,
-        "reason_via_key": pc.take(key, pa.array(reasons.via, mask=reasons.via < 0)),
-        "component": pa.array(component.astype(np.int32)),
-        "old": pa.array(records.old.astype(np.int32)),
-        "was_present": pa.array(records.was_present.astype(np.int8)),
+        "reason_via_key": gather(key, reasons.via),
+        "component": component.astype(np.int32),
+        "old": records.old.astype(np.int32),
+        "was_present": records.was_present.astype(np.int8),
         # The number of a record's LINKED event among tonight's.
-        "linked": pa.array(np.cumsum(records.old < 0).astype(np.int32)),
+        "linked": np.cumsum(records.old < 0).astype(np.int32),
     }
-    # In batches of a row group each, so that DuckDB reads with all threads and still keeps the order.
-    con.register("night_assignment", _in_batches(pa.table(columns)))
+    # The newest form keeps texts as references; the default would copy them.
+    con.register("night_assignment", pl.DataFrame(columns).to_arrow(compat_level=pl.CompatLevel.newest()))
     try:
         yield
     finally:
@@ -178,7 +176,7 @@ def write_seen(
     records: Records,
 ) -> None:
     """Keep what the next night compares with: digests, who carries what, blocked values, operator rows in force."""
-    key_hash, value_hash = record_hashes(con, records), value_hashes(con)
+    key_hash, value_hash = records.key_hash, value_hashes(con)
     accepted = np.zeros(evidence.rec.size, dtype=np.bool_)
     accepted[links.place] = True
     carried = {
@@ -200,37 +198,24 @@ def write_seen(
     con.execute(f"insert into {state.now('override_seen')} select * from night_override")
 
 
-def record_hashes(con: duckdb.DuckDBPyConnection, records: Records) -> np.typing.NDArray[np.uint64]:
-    """DuckDB's hash of every record's key, by rec."""
-    columns = con.execute("select row, hash(key) as hash from night_record").fetchnumpy()
-    hashes = np.empty(records.count, dtype=np.uint64)
-    rec = records.rec_of_row[columns["row"].astype(np.int64)]
-    hashes[rec[rec >= 0]] = columns["hash"][rec >= 0]
-    return hashes
-
-
 def value_hashes(con: duckdb.DuckDBPyConnection) -> np.typing.NDArray[np.uint64]:
     """DuckDB's hash of every (value type, value), by val."""
-    columns = con.execute("select val, hash(value_type, value) as hash from night_value").fetchnumpy()
+    columns = con.execute("select val, value_hash as hash from night_value").fetchnumpy()
     hashes = np.empty(columns["val"].size, dtype=np.uint64)
     hashes[columns["val"].astype(np.int64)] = columns["hash"]
     return hashes
 
 
-def _in_batches(table: pa.Table) -> pa.Table:
-    return pa.Table.from_batches(table.to_batches(max_chunksize=_ROW_GROUP), schema=table.schema)
-
-
-def _texts_at(con: duckdb.DuckDBPyConnection, query: str, places: Ints) -> pa.Array:
+def _texts_at(con: duckdb.DuckDBPyConnection, query: str, places: Ints) -> pl.Series:
     """The `text` of each of `places`; the query gives every `place` once, in any order."""
-    table = fetch_texts(con, query)
-    place = table.column("place").to_numpy()
+    texts = fetch_texts(con, query)
+    place = texts.get_column("place").to_numpy()
     position = np.empty(int(place.max(initial=-1)) + 1, dtype=np.int64)
-    position[place] = np.arange(table.num_rows)
-    return pc.take(table.column("text").combine_chunks(), pa.array(position[places]))
+    position[place] = np.arange(place.size)
+    return gather(texts.get_column("text"), position[places])
 
 
-def _reason_texts(con: duckdb.DuckDBPyConnection, reasons: Reasons) -> tuple[pa.Array, pa.Array]:
+def _reason_texts(con: duckdb.DuckDBPyConnection, reasons: Reasons) -> tuple[pl.Series, pl.Series]:
     """Value type and masked value of every record's reason; null for a record alone."""
     stated = reasons.val >= 0
     used = distinct(reasons.val[stated])
@@ -244,14 +229,14 @@ def _reason_texts(con: duckdb.DuckDBPyConnection, reasons: Reasons) -> tuple[pa.
         """,
     )
     place = np.empty(int(used.max(initial=-1)) + 1, dtype=np.int64)
-    place[texts.column("val").to_numpy()] = np.arange(used.size)
+    place[texts.get_column("val").to_numpy()] = np.arange(used.size)
     index = np.full(reasons.val.size, -1)
     index[stated] = place[reasons.val[stated]]
-    masks = pc.take(texts.column("value_masked").combine_chunks(), pa.array(index, mask=index < 0))
+    masks = gather(texts.get_column("value_masked"), index)
     # One more type after the values' own: an operator's merge has no value.
-    types = pa.concat_arrays([texts.column("value_type").combine_chunks(), pa.array([MERGE])])
+    types = pl.concat([texts.get_column("value_type"), pl.Series([MERGE])], rechunk=True)
     index[reasons.val == MERGED] = used.size
-    return pc.take(types, pa.array(index, mask=index < 0)), masks
+    return gather(types, index), masks
 
 
 # `detail` orders events of one kind: records by key, ids by id.

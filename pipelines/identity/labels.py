@@ -21,8 +21,8 @@ def label_components(
     """Give every component its id; returns the customer_key of each rec.
 
     Reads assignment and registry before the night. Leaves `night_member` (rec, row, component, old, weight,
-    was_present), `night_merged` (old, customer_key) and `night_registry`, what the night replaces of the registry,
-    ordered by customer_key.
+    was_present), `night_heir` (old, component, weight), `night_merged` (old, customer_key), `night_fresh` (component,
+    row, generation, is_revived, customer_key) and `night_registry`, what the night replaces of the registry.
     """
     store(
         con,
@@ -37,22 +37,42 @@ def label_components(
         },
     )
     assignment, registry, untouched = state.before("assignment"), state.before("registry"), state.now("registry")
-    for step in (_OVERLAP, _HEIR, _SURVIVOR, _FRESH):
-        con.execute(step.format(assignment=assignment, registry=registry, untouched=untouched))
+    for step in (_OVERLAP, _HEIR, _SURVIVOR):
+        con.execute(step.format(assignment=assignment, registry=registry))
+    key_of_component = np.full(records.count, -1)
+    survivor, survivor_key = fetch_ints(con, "select component, customer_key from night_survivor")
+    key_of_component[survivor] = survivor_key
+    # A component's label is its founder's rec.
+    nameless = np.flatnonzero((key_of_component < 0) & (component == np.arange(records.count)))
+    key_of_component[nameless] = _name(con, nameless, records.row[nameless], registry, untouched)
     con.execute(_REGISTRY.format(registry=registry), {"night": state.night, "salt": config.salt})
     repeated = con.execute(_REPEATED_IDS.format(untouched=untouched)).fetchall()
     assert not repeated, f"two founders hash to one id: {repeated}; change the salt"
-    key_of_component = np.full(records.count, -1)
-    named, customer_key = fetch_ints(
-        con,
-        """
-        select component, customer_key from night_survivor
-        union all
-        select component, customer_key from night_fresh
-        """,
-    )
-    key_of_component[named] = customer_key
     return key_of_component[component]
+
+
+def _name(con: duckdb.DuckDBPyConnection, component: Ints, row: Ints, registry: str, untouched: str) -> Ints:
+    """Write `night_fresh`: the founder's free earlier id for each of these components, else the next new one."""
+    store(con, "night_nameless", {"component": component.astype(np.int32), "row": row.astype(np.int32)})
+    generation, revived = np.zeros(component.size, dtype=np.int64), np.full(component.size, -1)
+    founder, next_generation, earlier = fetch_ints(con, _EARLIER.format(registry=registry, untouched=untouched))
+    place = np.searchsorted(component, founder)
+    generation[place], revived[place] = next_generation, earlier
+    is_revived = revived >= 0
+    (last_key,) = fetch_ints(con, _LAST_KEY.format(registry=registry, untouched=untouched))
+    customer_key = np.where(is_revived, revived, last_key + np.cumsum(~is_revived))
+    store(
+        con,
+        "night_fresh",
+        {
+            "component": component.astype(np.int32),
+            "row": row.astype(np.int32),
+            "generation": generation.astype(np.int32),
+            "is_revived": is_revived,
+            "customer_key": customer_key.astype(np.int32),
+        },
+    )
+    return customer_key
 
 
 _OVERLAP = """
@@ -136,50 +156,39 @@ _SURVIVOR = """
     where heir.old <> survivor.customer_key
 """
 
-# A component's label is its founder's rec. An earlier id of the founder is free when nobody of tonight held it; an id
-# that the night does not touch is held.
-_FRESH = """
-    create or replace temp table night_fresh as
+# An earlier id of the founder is free when nobody of tonight held it; an id that the night does not touch is held.
+_EARLIER = """
     with
-    nameless as (
-        select distinct component from night_member anti join night_survivor using (component)
-    ),
     founded as (
         select nameless.component, record.key as founder_key
-        from nameless
-        inner join night_member as member on nameless.component = member.rec
+        from night_nameless as nameless
         inner join night_record as record using (row)
     ),
     known as (
         select *, true as is_touched from {registry}
         union all
         select *, false from {untouched}
-    ),
-    earlier as (
-        select
-            founded.component,
-            max(registry.generation) as last_generation,
-            arg_min(registry.customer_key, registry.generation) filter (
-                registry.is_touched and registry.status <> 'erased' and overlap.old is null
-            ) as revived
-        from founded
-        inner join known as registry using (founder_key)
-        left join (select distinct old from night_overlap) as overlap on registry.customer_key = overlap.old
-        group by founded.component
-    ),
-    last_key as (select coalesce(max(customer_key), -1) as customer_key from known)
+    )
     select
         founded.component,
-        founded.founder_key,
-        coalesce(earlier.last_generation + 1, 0) as generation,
-        earlier.revived is not null as is_revived,
+        max(registry.generation) + 1 as next_generation,
         coalesce(
-            earlier.revived,
-            (select customer_key from last_key)
-            + row_number() over (partition by earlier.revived is not null order by founded.component)
-        )::integer as customer_key
+            arg_min(registry.customer_key, registry.generation) filter (
+                registry.is_touched and registry.status <> 'erased' and overlap.old is null
+            ),
+            -1
+        ) as revived
     from founded
-    left join earlier using (component)
+    inner join known as registry using (founder_key)
+    left join (select distinct old from night_overlap) as overlap on registry.customer_key = overlap.old
+    group by founded.component
+"""
+
+_LAST_KEY = """
+    select greatest(
+        (select coalesce(max(customer_key), -1) from {registry}),
+        (select coalesce(max(customer_key), -1) from {untouched})
+    ) as customer_key
 """
 
 _REGISTRY = """
@@ -224,17 +233,17 @@ _REGISTRY = """
     from carried_on
     union all
     select
-        'C' || left(sha256($salt || '|' || founder_key || '|' || generation), 16),
-        customer_key,
-        founder_key,
-        generation,
+        'C' || left(sha256($salt || '|' || record.key || '|' || fresh.generation), 16),
+        fresh.customer_key,
+        record.key,
+        fresh.generation,
         $night,
         'active',
         null,
         $night
-    from night_fresh
-    where not is_revived
-    order by customer_key
+    from night_fresh as fresh
+    inner join night_record as record using (row)
+    where not fresh.is_revived
 """
 
 _REPEATED_IDS = """

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-ALGORITHM_VERSION: Final = 1
+ALGORITHM_VERSION: Final = 2
 """Part of a night's fingerprint: raise it when the same input may give another partition or other events."""
 
 Ints = NDArray[np.int64]

@@ -11,7 +11,7 @@ import numpy as np
 from pipelines.identity.encode import Records, text_ranks
 from pipelines.identity.limits import Partition
 from pipelines.identity.model import Ints
-from pipelines.identity.value_states import Links, sorted_links
+from pipelines.identity.value_states import Links, paired_links
 
 NONE, MERGED = -1, -2
 
@@ -31,7 +31,7 @@ def accepted_links(links: Links, partition: Partition, records: Records) -> Link
     joined = np.flatnonzero(partition.accepted)
     val = links.val[joined]
     joined = joined[(np.bincount(val) > 1)[val]]
-    return sorted_links(links.place[joined], links.rec[joined], links.val[joined], links.strength[joined], records)
+    return paired_links(links.place[joined], links.rec[joined], links.val[joined], links.strength[joined], records)
 
 
 def standing_reasons(con: duckdb.DuckDBPyConnection, links: Links, partition: Partition, records: Records) -> Reasons:

@@ -119,7 +119,7 @@ def run_steps(
     """Resolve `inputs` and write the tables of `state`, for which room was made; needs the tables of `touched.py`."""
     with watch.step("encode"):
         records = encode_records(con, inputs.identities, assignment=state.before("assignment"))
-        evidence = encode_evidence(con, inputs.evidence, records)
+        evidence = encode_evidence(con, inputs.evidence, inputs.hashes, records)
     with watch.step("states"):
         if config.limits:
             value_states.judge_values(con, blocked, config)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import duckdb
 import pyarrow as pa
 
+from pipelines.identity.encode import BINDING, PHONE, TIER_BITS, UNIONID
 from pipelines.identity.frames import store
 from pipelines.identity.overrides import Override, Overrides
 from pipelines.identity.state import State, last_basis
@@ -26,32 +27,36 @@ PART_AT_MOST = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Relations that the steps read: a record is resolved where `is_member`, else it is context."""
+    """Relations that the steps read: a record is resolved where `is_member`, else it is context.
+
+    hashes: `evidence` as `digest_inputs` writes it down.
+    """
 
     identities: str
     evidence: str
+    hashes: str
     is_part: bool
 
 
 def digest_inputs(con: duckdb.DuckDBPyConnection, identities: str, evidence: str, blocked: str) -> str:
     """Write the input down as hashes; returns a text that is the same for the same rows in any order.
 
-    night_hash: key_hash, value_hash, digest, one row per evidence row
+    night_hash: key_hash, value_hash, shape, strength, one row per (key, value), see `encode.Evidence`
     night_digest: key_hash, digest, records, one row per key; records is 1 but for input that is refused
     night_blocked_hash: value_hash
     """
     con.execute(_HASH.format(evidence=evidence))
     con.execute(f"""
         create or replace temp table night_digest as
-        select key_hash, hash(sum(digest)) as digest, sum(is_record)::integer as records
+        select key_hash, bit_xor(digest) as digest, count(*) filter (is_record) as records
         from (
             select
                 hash(key) as key_hash,
                 hash(kind, first_seen_at, name_norm, birth_date, id_number, is_minor) as digest,
-                1 as is_record
+                true as is_record
             from {identities}
             union all
-            select key_hash, digest, 0 from night_hash
+            select key_hash, hash(value_hash, strength), false from night_hash
         )
         group by key_hash
     """)
@@ -70,7 +75,7 @@ def digest_inputs(con: duckdb.DuckDBPyConnection, identities: str, evidence: str
 
 def everybody(identities: str, evidence: str) -> Inputs:
     """The inputs of a night that resolves everybody."""
-    return Inputs(f"(select *, true as is_member from {identities})", evidence, is_part=False)
+    return Inputs(f"(select *, true as is_member from {identities})", evidence, "night_hash", is_part=False)
 
 
 def find_touched(
@@ -115,18 +120,14 @@ def reach(
             f"insert into {state.now(table)} {query.format(seen=last.now('seen'), registry=last.now('registry'))}"
         )
     con.execute(_EXTRACT.format(identities=identities, evidence=evidence))
-    return Inputs("night_identity_of_part", "night_evidence_of_part", is_part=True)
+    return Inputs("night_identity_of_part", "night_evidence_of_part", "night_hash_of_part", is_part=True)
 
 
 def forget_context(con: duckdb.DuckDBPyConnection) -> None:
     """Leave the states of the values that are judged tonight; of the others not every carrier is there."""
     con.execute("""
         delete from night_state
-        where val in (
-            select val
-            from night_value
-            where hash(value_type, value) not in (select value_hash from night_touched_value)
-        )
+        where val in (select val from night_value anti join night_touched_value using (value_hash))
     """)
 
 
@@ -175,14 +176,21 @@ def _store_merged(con: duckdb.DuckDBPyConnection, groups: list[list[str]]) -> No
     store(con, "night_merged_key", {"place": pa.array(places, pa.int32()), "key": pa.array(texts, pa.string())})
 
 
-_HASH = """
+_HASH = f"""
     create or replace temp table night_hash as
-    select key_hash, value_hash, hash(value_hash, tier, position) as digest
+    select key_hash, value_hash, any_value(shape) as shape, min((tier << {TIER_BITS}) + position) as strength
     from (
-        select hash(key) as key_hash, hash(value_type, value) as value_hash, tier, position
-        from {evidence}
+        select
+            hash(key) as key_hash,
+            hash(value_type, value) as value_hash,
+            case value_type when 'binding' then {BINDING} when 'unionid' then {UNIONID} else {PHONE} end::tinyint
+                as shape,
+            coalesce(tier, case value_type when 'binding' then 1 when 'unionid' then 2 else 3 end)::bigint as tier,
+            coalesce(position, 0)::bigint as position
+        from {{evidence}}
         where value <> '' and value_type is not null
     )
+    group by key_hash, value_hash
 """
 
 _CHANGED_VALUE = """
@@ -273,5 +281,7 @@ _EXTRACT = """
     create or replace temp table night_evidence_of_part as
     select evidence.*
     from {evidence} as evidence
-    semi join night_context_hash as context on hash(evidence.key) = context.key_hash
+    semi join night_context_hash as context on hash(evidence.key) = context.key_hash;
+
+    create or replace temp table night_hash_of_part as from night_hash semi join night_context_hash using (key_hash)
 """

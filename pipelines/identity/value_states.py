@@ -27,13 +27,12 @@ _UNUSABLE_PHONE = """
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Evidence that may join, of values carried by two and more; sorted by (val, idx) so that carriers are neighbours.
+    """Evidence that may join, of values carried by two and more.
 
-    place: in `Evidence`; rec, val, strength as there; first and second: the first and second rec of the link's value.
+    place: in `Evidence`; rec, val, strength as there; first and second: the link's value's first and second rec by idx.
     """
 
     place: Ints
-
     rec: Ints
     val: Ints
     strength: Ints
@@ -129,21 +128,22 @@ def admitted_links(con: duckdb.DuckDBPyConnection, evidence: Evidence, records: 
     value_count = int(evidence.val.max(initial=-1)) + 1
     keep = ~_marked(unusable_values(con), value_count)[evidence.val]
     keep &= ~(_marked(contested, value_count)[evidence.val] & (records.kind_rank[evidence.rec] == PATIENT_RANK))
-    denied_rec = records.rec_of_row[denied_row]
-    denied = (denied_rec * value_count + denied_val)[denied_rec >= 0]
-    if denied.size:
-        keep &= ~np.isin(evidence.rec * value_count + evidence.val, denied)
+    if denied_val.size:
+        asked = np.flatnonzero(_marked(denied_val, value_count)[evidence.val])
+        pairs = evidence.rec[asked] * value_count + evidence.val[asked]
+        keep[asked] &= ~np.isin(pairs, records.rec_of_row[denied_row] * value_count + denied_val)
     keep &= (np.bincount(evidence.val[keep], minlength=value_count) > 1)[evidence.val]
-    return sorted_links(np.flatnonzero(keep), evidence.rec[keep], evidence.val[keep], evidence.strength[keep], records)
+    return paired_links(np.flatnonzero(keep), evidence.rec[keep], evidence.val[keep], evidence.strength[keep], records)
 
 
-def sorted_links(place: Ints, rec: Ints, val: Ints, strength: Ints, records: Records) -> Links:
-    """Links in order of (val, idx); every value must have two carriers."""
-    order = np.argsort(val * records.count + records.idx[rec])
-    place, rec, val, strength = place[order], rec[order], val[order], strength[order]
-    starts = np.flatnonzero(np.insert(val[1:] != val[:-1], 0, True)) if val.size else np.empty(0, dtype=np.int64)
-    sizes = np.diff(np.append(starts, val.size))
-    return Links(place, rec, val, strength, np.repeat(rec[starts], sizes), np.repeat(rec[starts + 1], sizes))
+def paired_links(place: Ints, rec: Ints, val: Ints, strength: Ints, records: Records) -> Links:
+    """Links with the first two carriers of their values; every value must have two."""
+    idx = records.idx[rec]
+    first, second = np.full((2, int(val.max(initial=-1)) + 1), records.count)
+    np.minimum.at(first, val, idx)
+    later = idx != first[val]
+    np.minimum.at(second, val[later], idx[later])
+    return Links(place, rec, val, strength, records.by_idx[first[val]], records.by_idx[second[val]])
 
 
 def _marked(positions: Ints, count: int) -> Truths:
