@@ -103,20 +103,20 @@ def encode_records(con: duckdb.DuckDBPyConnection, identities: str, *, assignmen
     order = _by_first_seen(con, found["row"], found["seen_us"])
     if not found["is_member"].all():
         order = order[found["is_member"][order]]
-    rec_of_row = np.full(found["row"].size, -1)
-    row = found["row"][order].astype(np.int64)
+    row = found["row"][order]
+    rec_of_row = np.full(found["row"].size, -1, dtype=np.int32)
     rec_of_row[row] = np.arange(order.size)
     # Ranks are few: on bytes the stable sort is a counting sort.
     kind_rank = found["kind_rank"][order]
-    by_idx = np.argsort(kind_rank, kind="stable")
+    by_idx = np.argsort(kind_rank, kind="stable").astype(np.int32)
     idx = np.empty_like(by_idx)
     idx[by_idx] = np.arange(by_idx.size)
     return Records(
         row=row,
-        kind_rank=kind_rank.astype(np.int64),
+        kind_rank=kind_rank,
         idx=idx,
-        old=found["old"][order].astype(np.int64),
-        was_present=found["was_present"][order].astype(np.int64),
+        old=found["old"][order],
+        was_present=found["was_present"][order],
         by_idx=by_idx,
         rec_of_row=rec_of_row,
         key_hash=found["key_hash"][order],
@@ -164,14 +164,14 @@ def text_ranks(con: duckdb.DuckDBPyConnection, values: Ints) -> Ints:
     (ordered,) = fetch_ints(
         con, "select val from night_asked_value inner join night_value using (val) order by value_type, value"
     )
-    place = np.empty(int(asked.max(initial=-1)) + 1, dtype=np.int64)
+    place = np.empty(int(asked.max(initial=-1)) + 1, dtype=np.int32)
     place[ordered] = np.arange(asked.size)
     return place[values]
 
 
 def _by_first_seen(con: duckdb.DuckDBPyConnection, row: Ints, seen_us: Ints) -> Ints:
     """Positions ordered by (first seen, key). Keys are only compared where two records were seen in one instant."""
-    order = pl.Series(seen_us).arg_sort().to_numpy().astype(np.int64)
+    order = pl.Series(seen_us).arg_sort().to_numpy().astype(np.int32)
     seen = seen_us[order]
     same = seen[1:] == seen[:-1]
     tied = np.flatnonzero(np.append(same, False) | np.insert(same, 0, False))

@@ -21,8 +21,8 @@ def fetch(con: duckdb.DuckDBPyConnection, query: str, parameters: object = None)
 
 
 def fetch_ints(con: duckdb.DuckDBPyConnection, query: str, parameters: object = None) -> list[Ints]:
-    """The columns of `query`, all integers without nulls, as int64 arrays in the order of the select list."""
-    return [values.astype(np.int64, copy=False) for values in fetch(con, query, parameters).values()]
+    """The columns of `query`, all integers without nulls, in the order of the select list."""
+    return list(fetch(con, query, parameters).values())
 
 
 def fetch_texts(con: duckdb.DuckDBPyConnection, query: str) -> pl.DataFrame:
