@@ -235,7 +235,11 @@ def test_a_reference_that_names_nothing_or_too_much_is_refused(world: World) -> 
         ("block", {"value_ref": ref}, {("missing", "/value_type")}),
         ("allow", {"value_type": "phone", "value_ref": ref, "value": HUB}, {("value_given_twice", "/value_ref")}),
         ("owner", {"value_type": "phone", "value_ref": ref, "key": "lead:leads:1"}, {("not_a_patient", "/key")}),
-        ("merge", {"key": "a", "other_key": "b", "value_ref": ref}, {("not_for_this_kind", "/value_ref")}),
+        (
+            "merge",
+            {"key": "a", "other_key": "a", "value_ref": ref},
+            {("not_for_this_kind", "/value_ref"), ("same_identity", "/other_key"), ("unknown_identity", "/key")},
+        ),
     ]
 
     answers = [decide(world.client, kind, **members) for kind, members, _ in refused]
