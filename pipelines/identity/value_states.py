@@ -127,7 +127,8 @@ def admitted_links(con: duckdb.DuckDBPyConnection, evidence: Evidence, records: 
     denied_row, denied_val = fetch_ints(con, "select row, val from night_denied")
     value_count = int(evidence.val.max(initial=-1)) + 1
     keep = ~_marked(unusable_values(con), value_count)[evidence.val]
-    keep &= ~(_marked(contested, value_count)[evidence.val] & (records.kind_rank[evidence.rec] == PATIENT_RANK))
+    asked = np.flatnonzero(_marked(contested, value_count)[evidence.val])
+    keep[asked[records.kind_rank[evidence.rec[asked]] == PATIENT_RANK]] = False
     if denied_val.size:
         asked = np.flatnonzero(_marked(denied_val, value_count)[evidence.val])
         pairs = evidence.rec[asked].astype(np.int64) * value_count + evidence.val[asked]
