@@ -36,6 +36,7 @@ from tests.erasure.first_night import (
     clock,
 )
 from tests.erasure.world import ZONE, land, open_store
+from tests.parsed import LendParsed
 
 CONTRACTS = load_contracts()
 RESTRICTED = [contract for contract in CONTRACTS.values() if contract.erasure == "restrict"]
@@ -144,10 +145,11 @@ class Life:
 
 
 @pytest.fixture(scope="module")
-def life(first_night: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
+def life(chain_night: Path, lend_parsed: LendParsed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
     root = tmp_path_factory.mktemp("erasure") / "data"
-    shutil.copytree(first_night, root)
+    shutil.copytree(chain_night, root)
     settings = PipelineSettings(data_dir=root)
+    lend_parsed(settings)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pipelines.warehouse.segments.SEGMENT_ROWS", SEGMENT_ROWS)
         open_store(settings, canarys_keys(settings)[0])
