@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from sqlalchemy import Connection
 
@@ -217,6 +218,18 @@ def test_orders_that_ask_for_nothing_change_nothing(life: Life) -> None:
 
 def test_no_file_tells_of_the_erased_person_in_any_form(life: Life) -> None:
     assert life.erased.found == {}
+
+
+def test_no_file_has_an_index_since_its_unused_bytes_may_hold_whatever_the_process_had_in_memory(life: Life) -> None:
+    files = sorted(life.settings.data_dir.rglob("*.duckdb"))
+    indexes = []
+    for file in files:
+        with duckdb.connect(str(file), read_only=True) as con:
+            keys = "select table_name from duckdb_constraints() where constraint_type in ('PRIMARY KEY', 'UNIQUE')"
+            indexes += con.execute(f"{keys} union all select table_name from duckdb_indexes()").fetchall()
+
+    assert {file.name for file in files} >= {"warehouse.duckdb", "serving.duckdb", life.erased.pointer.file}
+    assert indexes == []
 
 
 def test_an_erased_person_is_no_customer_and_the_others_keep_their_numbers(life: Life) -> None:
