@@ -7,8 +7,8 @@ while anybody still carries it.
 
 An operator row is named where it did it: a merge or a split of two records that met or parted, given or revoked tonight
 or in effect because one of the two returned; a block, an allowance or an owner of the value, given or revoked tonight;
-a detach given or revoked tonight, when it is its record that the link was gained or lost by. What a source took back
-the same night is not a detach's doing.
+a detach given or revoked tonight, where its record gained or lost the link, or where nobody did and the value's state
+changed. What a source took back the same night is not a detach's doing.
 """
 
 from collections import defaultdict
