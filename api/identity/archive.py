@@ -1,7 +1,7 @@
 """A customer's identities and their history out of the published version, as one caller sees them.
 
 The customer is found as by `/v1/customers/{one_id}`: within the caller's reach, also by an id they had before. A change
-may name an identity of somebody else; it is told only to who sees that customer too.
+may name an identity, or an id, of somebody else; it is told only to who sees that customer too.
 """
 
 from collections.abc import Iterable, Mapping
@@ -28,6 +28,7 @@ from api.identity.names import shown_id, shown_key
 from segment_engine.runtime.published import PublishedReader
 
 BINDING = "binding"
+ONE_IDS = ("from_one_id", "to_one_id")
 
 
 def customer_identities(reader: PublishedReader, sight: Sight, one_id: str) -> CustomerIdentities:
@@ -71,10 +72,12 @@ def customer_events(reader: PublishedReader, sight: Sight, one_id: str, query: E
         customer = _customer(cursor, sight, one_id)
         rows = _events(cursor, customer["one_id"], after=after, limit=query.limit + 1)
         names = _Names.of(cursor, sight, rows)
+        one_ids = _seen_one_ids(cursor, sight, rows)
     page = rows[: query.limit]
     events = [
         IdentityEvent(
-            **{name: row[name] for name in ("night", "seq", "event", "from_one_id", "to_one_id", "override_id")},
+            **{name: row[name] for name in ("night", "seq", "event", "override_id")},
+            **{name: row[name] if row[name] in one_ids else None for name in ONE_IDS},
             key=names.shown(row["identity_key"]),
             cause=names.reason(row),
         )
@@ -120,6 +123,30 @@ def _events(
         """,
         {"one_id": one_id, "row_limit": limit, **values},
     )
+
+
+def _seen_one_ids(cursor: duckdb.DuckDBPyConnection, sight: Sight, rows: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """The ids in rows that lead to a customer whom the caller sees.
+
+    An id that nobody holds today was somebody's, nobody knows of which clinic: it is for who reaches everybody.
+    """
+    conditions = sight.conditions()
+    found = cursor.execute(
+        f"""
+        select asked.one_id
+        from (select unnest($one_ids::varchar[]) as one_id) as asked
+        left join marts.one_id_alias as alias on asked.one_id = alias.old_one_id
+        where
+            coalesce(alias.one_id, asked.one_id) in (select one_id from marts.dim_customer where {conditions.text})
+            or ($everybody and coalesce(alias.one_id, asked.one_id) not in (select one_id from marts.dim_customer))
+        """,
+        {
+            **conditions.values,
+            "one_ids": list({row[name] for row in rows for name in ONE_IDS} - {None}),
+            "everybody": sight.actor.reaches_everybody(sight.permission),
+        },
+    )
+    return frozenset(one_id for (one_id,) in found.fetchall())
 
 
 @dataclass(frozen=True, slots=True)

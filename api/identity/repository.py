@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Any
 
 import duckdb
-from sqlalchemy import Connection, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, text, update
 
 from api.identity.rules import Draft
-from api.identity.schemas import OverrideQuery
+from api.identity.schemas import OverrideQuery, ValueType
 from api.keyset import Place, behind
+from api.storage.overrides import OF_TWO_KEYS, OverrideKind
 from api.storage.tables.customers import erasure_tombstone
 from api.storage.tables.identity import identity_override as table
 from segment_engine.runtime.secret import person_digest
@@ -62,10 +63,19 @@ def page_of_overrides(connection: Connection, query: OverrideQuery, *, limit: in
     if query.in_force is not None:
         newest = newest.where(table.c.revoked_at.is_(None) == query.in_force)
     if query.key is not None:
-        newest = newest.where(or_(table.c.a == query.key, table.c.b == query.key))
+        newest = newest.where(_names(query.key))
     if query.cursor is not None:
         newest = newest.where(behind(Place.decode(query.cursor), table.c.created_at, table.c.id))
     return [dict(row) for row in connection.execute(newest).mappings()]
+
+
+def _names(key: str) -> ColumnElement[bool]:
+    """Whether a row is about the identity: only cells that hold keys count, or guesses would confirm masked numbers."""
+    of_two = table.c.kind.in_(OF_TWO_KEYS)
+    is_key_in_b = or_(of_two, table.c.kind == OverrideKind.OWNER, table.c.value_type == ValueType.BINDING)
+    return or_(
+        and_(table.c.a == key, or_(of_two, table.c.kind == OverrideKind.DETACH)), and_(table.c.b == key, is_key_in_b)
+    )
 
 
 def revoke_override(connection: Connection, row: Row, *, reason: str, by: str, now: datetime) -> tuple[Row, int]:

@@ -3,7 +3,7 @@
 {% macro phone_e164(column) -%}
 {%- set country %}(?:[+]|00)?86{% endset -%}
 {%- set extension %}(?:-+[0-9]{1,6})?${% endset -%}
-{%- set noise %}(转|分机|[Ee]xt|[xX#,;*]).*$|[^0-9+-]{% endset -%}
+{%- set noise %}(?:转|分机|[Ee]xt|[xX#*]).*$|[,;](?:[^0-9]*[0-9]){0,6}[^0-9]*$|[^0-9+,;-]{% endset -%}
 {%- set cleaned -%}
     regexp_replace(translate({{ column }}, '０１２３４５６７８９＋－', '0123456789+-'), '{{ noise }}', '', 'g')
 {%- endset -%}

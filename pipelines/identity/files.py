@@ -143,7 +143,8 @@ def _resolve(
     overrides = None
     if order.overrides is not None and order.limits:
         overrides = given.store(con, given.look_at(con, OVERRIDES, order.overrides))
-        problems += [*overrides.problems, *given.contradictions(con, overrides, night=order.night)]
+        problems += [*overrides.problems, *given.repeated_ids(con, overrides)]
+        problems += given.contradictions(con, overrides, night=order.night)
     last = last_night(con, _SCHEMA)
     if last is not None and order.night < last:
         zh, en = f"{order.night} 早于已处理的最后一晚 {last}", f"{order.night} is earlier than the last night, {last}"

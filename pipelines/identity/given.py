@@ -133,6 +133,23 @@ def key_problems(con: duckdb.DuckDBPyConnection, identities: Source, evidence: S
     return problems
 
 
+def repeated_ids(con: duckdb.DuckDBPyConnection, overrides: Source) -> list[Problem]:
+    """Operator rows under one id that say different things; the same row twice is one."""
+    if not {"id", "kind", "a", "b"} <= set(overrides.cells):
+        return []
+    cells = ", ".join(column.name for column in overrides.form.columns if column.name != "id")
+    repeated = f"select id from {overrides.table()} group by id having count(distinct row({cells})) > 1"
+    return refused_rows(
+        con,
+        overrides.table(numbered=True),
+        f"id in ({repeated})",
+        "duplicate_id",
+        "overrides/id",
+        zh="的 id 重复而内容不同",
+        en="the id repeats with another content",
+    )
+
+
 def contradictions(con: duckdb.DuckDBPyConnection, overrides: Source, *, night: date) -> list[Problem]:
     """Operator rows that contradict each other tonight."""
     if overrides.problems:

@@ -87,11 +87,31 @@ def write_events(con: duckdb.DuckDBPyConnection, state: State) -> None:
     con.execute(
         f"""
         insert into {state.now("event")}
+        with
+        -- Only for records that a merge tied, which are few: the row that names both, else the first that names it.
+        merged as (
+            select
+                tonight.linked,
+                arg_min(said.id, (tonight.reason_via_key not in (said.a, said.b), said.id)) as override_id
+            from night_assignment as tonight
+            inner join night_override as said on said.kind = 'merge' and tonight.key in (said.a, said.b)
+            where tonight.old < 0 and tonight.reason_value_type = '{MERGE}'
+            group by tonight.linked
+        ),
+        told as (
+            select *, null as override_id
+            from night_assignment
+            where old < 0 and reason_value_type is distinct from '{MERGE}'
+            union all
+            select tonight.*, merged.override_id
+            from night_assignment as tonight
+            inner join merged using (linked)
+            where tonight.old < 0 and tonight.reason_value_type = '{MERGE}'
+        )
         select
             $night, $settled + linked, 'LINKED', key, null, one_id, reason_value_type, reason_value_masked,
-            reason_via_key, null
-        from night_assignment
-        where old < 0
+            reason_via_key, override_id
+        from told
         """,
         numbered,
     )

@@ -14,8 +14,9 @@ import phonenumbers
 _FULL_WIDTH: Final = "０１２３４５６７８９＋－"
 _HALF_WIDTH: Final = "0123456789+-"
 # An extension ends the number ("转", "ext.", "x", "#" …); every other sign only groups digits. Dashes stay for a
-# moment, because "0755-83512345-801" says by its last dash where the extension begins.
-_NOISE: Final = "(转|分机|[Ee]xt|[xX#,;*]).*$|[^0-9+-]"
+# moment, because "0755-83512345-801" says by its last dash where the extension begins. What follows a comma or a
+# semicolon is an extension only with at most six digits; else it stays, and the text is no phone but several.
+_NOISE: Final = "(?:转|分机|[Ee]xt|[xX#*]).*$|[,;](?:[^0-9]*[0-9]){0,6}[^0-9]*$|[^0-9+,;-]"
 _EXTENSION: Final = "(?:-+[0-9]{1,6})?$"
 _COUNTRY: Final = "(?:[+]|00)?86"
 
@@ -41,7 +42,8 @@ def phone_e164_sql(column: str) -> str:
 
     Mainland mobiles pass one regular expression; only other texts are cleaned (full-width digits, blanks, dashes,
     brackets, +86/0086/86, a trunk 0, extensions). Landlines (with area code), 400/800 numbers and numbers abroad with
-    + or 00 are recognised by form. `column` must be an identifier or a bound parameter.
+    + or 00 are recognised by form; two numbers in one text are none. `column` must be an identifier or a bound
+    parameter.
     """
     cleaned = f"regexp_replace(translate({column}, '{_FULL_WIDTH}', '{_HALF_WIDTH}'), '{_NOISE}', '', 'g')"
     forms = ",\n        ".join(
@@ -68,7 +70,8 @@ def phone_e164(text: str) -> str | None:
         found = re.match(pattern, cleaned)
         if found:
             return prefix + found[1].replace("-", "")
-    return _phone_by_library(text)
+    # The library would take the first of several numbers, and nobody knows whose the second is.
+    return None if re.search("[,;]", cleaned) else _phone_by_library(text)
 
 
 def name_norm_sql(column: str) -> str:

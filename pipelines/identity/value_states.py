@@ -227,7 +227,7 @@ _OWNERS = """
         inner join night_value as value on said.kind = 'owner' and said.a = value.value
         inner join night_record as record on said.b = record.key
         inner join night_claim as claim on value.val = claim.val and record.row = claim.row
-        qualify row_number() over (partition by claim.val order by said.id) = 1
+        qualify row_number() over (partition by claim.val order by said.id, record.key) = 1
     )
     select named.* from named semi join night_state on named.val = night_state.val
         and night_state.state in ('family', 'contested')

@@ -88,6 +88,13 @@ def write(desk: Desk, query: str) -> None:
             {"overrides": "kind,a,b,id\nmerge,a,b,1\nmerge,b,c,2\nsplit,c,a,3\nsplit,d,d,4\n"},
             ["overrides: split 3 contradicts merge ['1', '2']; split 4 contradicts merge []"],
         ),
+        (
+            {
+                "overrides": "kind,a,b,id,revoked_at\nowner,1,a,x,\nowner,1,b,x,\nblock,2,,y,\nblock,2,,y,\n"
+                "block,3,,z,\nblock,3,,z,2026-01-01\nblock,4,,,\nblock,5,,,\n"
+            },
+            ["overrides/id: 4 rows: the id repeats with another content", "row 1 (x)", "row 2 (x)", "row 6 (z)"],
+        ),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_told_with_its_place(desk: Desk, content: dict[str, str | Path], lines: list[str]):

@@ -4,7 +4,7 @@ import math
 import os
 import random
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 
 import pytest
@@ -140,6 +140,20 @@ def test_a_night_in_part_leaves_what_a_night_of_everybody_leaves(seed: int, crow
     assert crowd == 1 or min(share for (share,) in shares[1:]) < 0.7
 
 
+@pytest.mark.parametrize("seed", range(300, 300 + SEEDS))
+def test_causes_name_what_happened(seed: int):
+    nights = Nights(config=CONFIG, part_at_most=0)
+    last = World()
+    for number, world in enumerate(worlds_of_nights(seed, nights=6)):
+        # Operators decide every third night; in between records vanish from standing rows and return to them.
+        world = world if number % 3 == 0 else replace(world, said=last.said)  # noqa: PLW2901
+        nights.next(world)
+
+        for event in _told(nights):
+            _assert_cause_holds(event, last, world)
+        last = world
+
+
 @pytest.mark.parametrize("seed", range(100, 102))
 def test_same_input_on_a_new_night_logs_nothing_even_when_resolved_anew(seed: int):
     nights = Nights(config=CONFIG)
@@ -228,6 +242,96 @@ def _assert_reasons_hold(nights: Nights, world: World) -> None:
             assert ids[via] == one_id
         if value_type not in (None, "merge"):
             assert {(key, value_type, value), (via, value_type, value)} <= carried
+
+
+@dataclass(frozen=True)
+class _Told:
+    """An event that has a cause, and the records it may be about: those who have, or had, one of its ids.
+
+    moved: of them, those who went the way of the event.
+    """
+
+    event: str
+    value: tuple[str, str] | None
+    via: str | None
+    override_id: str | None
+    concerned: frozenset[str]
+    moved: frozenset[str]
+
+
+def _told(nights: Nights) -> list[_Told]:
+    was, now = (
+        dict(nights.rows(f"select key, one_id from identity.{table}")) for table in ("assignment_before", "assignment")
+    )
+    told = []
+    for event, from_id, to_id, value_type, value, via, override_id in nights.rows(f"""
+        select event, from_id, to_id, cause_value_type, cause_value_masked, via_key, override_id
+        from identity.event
+        where night = '{nights.night}' and event in ('LINKED', 'MOVED', 'ID_MERGED', 'ID_REVIVED')
+    """):
+        ids = {from_id, to_id} - {None}
+        if event == "ID_REVIVED":
+            ids |= {was[key] for key in now if now[key] == from_id and key in was}
+        told.append(
+            _Told(
+                event,
+                value_type and (value_type, value),
+                via,
+                override_id,
+                frozenset(key for key in now if now[key] in ids or was.get(key) in ids),
+                frozenset(key for key in now if now[key] == to_id and was.get(key) == from_id),
+            )
+        )
+    return told
+
+
+def _assert_cause_holds(told: _Told, last: World, world: World) -> None:
+    carriers = {
+        (value_type, masked(Fact(key, value_type, value)), key)
+        for key, value_type, value in _effective(last) | _effective(world)
+    }
+    if told.value is not None and told.value[0] != "merge":
+        assert told.via in told.concerned
+        assert any((*told.value, key) in carriers for key in told.concerned - {told.via})
+    # Whose id went into another's was tied to them by something new.
+    assert told.event != "ID_MERGED" or told.value is not None or told.override_id is not None
+    assert told.event != "LINKED" or (told.value == ("merge", None)) == (told.override_id is not None)
+    if told.override_id is None:
+        return
+    changed = {said for said in {*last.said} ^ {*world.said} if said.id == told.override_id}
+    standing = {said for said in {*last.said} & {*world.said} if said.id == told.override_id}
+    assert any(_did_it(said, told, last, world) for said in changed) or any(
+        _met_tonight(said, told, last, world) for said in standing
+    )
+
+
+def _did_it(said: Said, told: _Told, last: World, world: World) -> bool:
+    """Whether a row given or revoked tonight is about the records, or about a value that they carry or carried."""
+    was, now = _effective(last), _effective(world)
+    match said.kind:
+        case "merge" | "split":
+            there = {record.key for record in world.records}
+            return bool({said.a, said.b} & there) and {said.a, said.b} & there <= told.concerned
+        case "detach":
+            changed = {key for key, _, value in was ^ now if value == said.b}
+            left = {key for key, _, value in was if value == said.b and key in told.moved}
+            kept = {key for key, _, value in now if value == said.b and key in told.moved}
+            return said.a in changed and (said.a in left or not left or bool(kept))
+    return any(value == said.a and key in told.concerned for key, _, value in was | now)
+
+
+def _met_tonight(said: Said, told: _Told, last: World, world: World) -> bool:
+    """Whether a standing row brought together, or kept apart, records of which one was not there the night before."""
+    if said.kind not in ("merge", "split"):
+        return False
+    returned = {record.key for record in world.records} - {record.key for record in last.records}
+    return bool(returned & told.concerned) and _did_it(said, told, last, world)
+
+
+def _effective(world: World) -> set[tuple[str, str, str]]:
+    """(key, value type, value) that count, without what operators detached."""
+    detached = {(said.a, said.b) for said in world.said if said.kind == "detach"}
+    return {(f.key, f.value_type, f.value) for f in world.facts if f.value and (f.key, f.value) not in detached}
 
 
 def masked(fact: Fact) -> str:

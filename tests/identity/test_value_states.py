@@ -139,6 +139,16 @@ def test_numbers_that_prove_nothing_are_blocked_by_their_form(value: str):
     assert len(nights.together()) == 2
 
 
+@pytest.mark.parametrize(("value", "states"), [("85291234567", [("blocked",)]), ("+85291234567", [])])
+def test_number_abroad_proves_something_only_with_its_sign(value: str, states: list[tuple[str]]):
+    nights = Nights()
+
+    nights.next(lead("a", phone=value).plus(lead("b", phone=value)))
+
+    # Without the sign it reads as a landline of area 0852, and blocking fewer of those would join strangers.
+    assert nights.rows("select state from identity.value_state") == states
+
+
 def test_listed_value_is_blocked_whatever_its_type():
     nights = Nights()
     world = fan("fan", unionid="shared").plus(mini("mini", unionid="shared"))

@@ -141,6 +141,27 @@ def test_a_clinic_sees_its_customers_and_in_their_history_nobody_elses_keys(
     assert (merged["key"], away["key"], came["key"]) == (None, None, known["mine"])
     assert away["cause"] == {"value_type": "binding", "value": None, "via_key": f"lead:leads:{PHONE}"}
     assert came["cause"]["via_key"] is None
+    assert known["foreign_id"] not in answer.text
+    assert [(one["from_one_id"], one["to_one_id"]) for one in (merged, away, came)] == [
+        ("Cold", known["one_id"]),
+        ("Cold", None),
+        (None, known["one_id"]),
+    ]
+
+
+def test_who_reaches_everybody_is_told_ids_that_nobody_holds_today(
+    world: tuple[TestClient, dict[str, Any]], own_copy: PipelineSettings
+) -> None:
+    client, known = world
+    with duckdb.connect(str(own_copy.folders.published / read_pointer(own_copy.folders).file)) as con:
+        con.execute("delete from marts.dim_customer where one_id = $1", [known["foreign_id"]])
+
+    moved = {
+        who: read(client, known["one_id"], "identity-events", headers).json()["events"][2]["from_one_id"]
+        for who, headers in (("everybody", None), ("clinic", at(client, CLINIC)))
+    }
+
+    assert moved == {"everybody": known["foreign_id"], "clinic": None}
 
 
 def test_a_source_id_that_is_a_phone_is_masked_for_who_may_not_see_phones(

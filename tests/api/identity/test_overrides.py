@@ -225,6 +225,24 @@ def test_the_list_is_newest_first_and_read_in_pages_and_by_filters(client: TestC
     assert (wrong.status_code, found(wrong)) == (422, {("invalid_cursor", "/query/cursor")})
 
 
+def test_filter_by_identity_finds_no_value_that_the_reader_sees_masked(client: TestClient, people: People) -> None:
+    file, fan = people.patients[0], people.fan
+    made = {
+        "block": decide(client, "block", **PHONE),
+        "owner": decide(client, "owner", key=file, value_type="phone", value="13800000001"),
+        "detach": decide(client, "detach", key=fan, value_type="phone", value="13800000002"),
+        "binding": decide(client, "detach", key=fan, value_type="binding", value=file),
+    }
+    headers = other(client, permissions=(Permission.IDENTITY_VIEW,))
+
+    def kinds(key: str) -> set[str]:
+        page = client.get("/v1/identity/overrides", params={"key": key}, headers=headers).json()
+        return {name for name, one in made.items() if one.json()["id"] in {row["id"] for row in page["overrides"]}}
+
+    assert [kinds(f"+861{number}") for number in ("3812345678", "3800000001", "3800000002")] == [set(), set(), set()]
+    assert (kinds(file), kinds(fan)) == ({"owner", "binding"}, {"detach", "binding"})
+
+
 def test_only_who_reaches_every_customer_decides_or_reads_decisions(client: TestClient) -> None:
     made = decide(client, "block", **PHONE)
     location = made.headers["location"]
