@@ -24,6 +24,7 @@ test: setup lint types contracts ## Lint, types, import contracts, and the whole
 
 soak: setup ## The tests that take minutes and are not part of `make test`
 	$(BIN)/pytest -m soak -n 0
+	IDENTITY_SEEDS=$${IDENTITY_SEEDS:-200} $(BIN)/pytest --dist load tests/identity/test_properties.py
 
 lint: setup ## ruff (format and lint), sqlfluff
 	$(BIN)/ruff format --check .

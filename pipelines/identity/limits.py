@@ -1,7 +1,15 @@
 """From links to customers: plain components, and an ordered replay inside those that break a limit.
 
-A limit is hereditary: a part of a legal group is legal. So a legal component never refuses a link, components do not
-touch each other, and replaying only the broken ones equals replaying everything.
+Replayed are units: the records that operators merged are one, every other record is one of its own. A unit says per
+attribute what the first of its files (by idx) that states it says, carries the unionids of all its records, and counts
+each of them. Units are within the limits together when they say at most one thing per attribute, carry and count no
+more than the thresholds allow, and hold no two records of a split. That is hereditary: what is within the limits, any
+part of it is. A link is refused only where the units that it would join are not within the limits; so inside a
+component that is, no link is ever refused. Components do not touch each other, so replaying only the others equals
+replaying everything.
+
+Merging past a threshold is the operator's right: such a unit stays whole, and takes in whoever adds nothing to the
+breach. The replay alone knows of that; a component with such a unit is not within the limits and always replayed.
 """
 
 from collections import defaultdict
@@ -68,7 +76,7 @@ def partition(
     accepted = np.ones(links.rec.size, dtype=np.bool_)
     if not config.limits:
         return Partition(unlimited, unlimited, accepted, voice, [])
-    rules = _Rules(config, voice, _unionids_of(con, evidence, records), _splits(con, overrides, records))
+    rules = _Rules(config, voice, merged, _unionids_of(con, evidence, records), _splits(con, overrides, records))
     broken = _broken(con, unlimited, records, rules)
     if not broken.size:
         return Partition(unlimited, unlimited, accepted, voice, [])
@@ -81,17 +89,19 @@ def partition(
 class _Rules:
     config: IdentityConfig
     voice: Ints
+    followers: Ints  # the recs that have another's voice
     unionids: tuple[Ints, Ints]  # (rec, val): what counts towards a customer's unionids
     splits: list[tuple[int, int, str]]  # (rec, rec, override id)
 
 
 @dataclass(slots=True)
 class _Group:
-    """What the limits look at in a group of records."""
+    """What the limits look at in a group of units."""
 
     records: int = 0
     attributes: list[str | None] = field(default_factory=lambda: [None] * len(ATTRIBUTES))
     unionids: frozenset[int] = frozenset()
+    merged_unionids: int = 0  # the most that operators joined in one unit
     apart: frozenset[int] = frozenset()  # members that a split names
 
 
@@ -128,23 +138,21 @@ def _unionids_of(con: duckdb.DuckDBPyConnection, evidence: Evidence, records: Re
 
 
 def _broken(con: duckdb.DuckDBPyConnection, component: Ints, records: Records, rules: _Rules) -> Ints:
-    """Components that break a limit, in ascending order."""
+    """Components that are not within the limits, in ascending order."""
     count = records.count
-    speaks = rules.voice == np.arange(count)
-    size = np.bincount(component[speaks], minlength=count)
-    unionids = _distinct_unionids(component, speaks, rules)
+    size = np.bincount(component, minlength=count)
+    unionids = _distinct_unionids(component, rules)
     broken = (size > rules.config.customer_records) | (unionids > rules.config.customer_unions)
-    patients = np.flatnonzero(speaks & (records.kind_rank == PATIENT_RANK))
+    patients = np.flatnonzero(records.kind_rank == PATIENT_RANK)
     several = np.bincount(component[patients], minlength=count) > 1
     patients = patients[several[component[patients]]]
     if patients.size:
-        store(con, "night_several", {"row": records.row[patients], "component": component[patients]})
+        _store_files(con, patients, component, records, rules)
         (unlike,) = fetch_ints(
             con,
-            """
+            f"""
             select component
-            from night_several
-            inner join night_record using (row)
+            from ({_SAID})
             group by component
             having
                 min(name_norm) <> max(name_norm)
@@ -159,14 +167,52 @@ def _broken(con: duckdb.DuckDBPyConnection, component: Ints, records: Records, r
     return np.flatnonzero(broken)
 
 
-def _distinct_unionids(component: Ints, speaks: Truths, rules: _Rules) -> Ints:
+def _distinct_unionids(component: Ints, rules: _Rules) -> Ints:
     """How many unionids each component carries."""
     rec, val = rules.unionids
-    heard = speaks[rec]
     width = int(val.max(initial=0)) + 1
-    pairs = np.sort(component[rec[heard]].astype(np.int64) * width + val[heard])
+    pairs = np.sort(component[rec].astype(np.int64) * width + val)
     first = np.insert(pairs[1:] != pairs[:-1], 0, True) if pairs.size else np.empty(0, dtype=np.bool_)
     return np.bincount(pairs[first] // width, minlength=component.size)
+
+
+def _store_files(
+    con: duckdb.DuckDBPyConnection, patients: Ints, component: Ints, records: Records, rules: _Rules
+) -> None:
+    """Write `night_file`, which `_SAID` reads: these patient files, and the unit and the component of each."""
+    merged = np.zeros(records.count, dtype=np.bool_)
+    merged[rules.followers] = merged[rules.voice[rules.followers]] = True
+    store(
+        con,
+        "night_file",
+        {
+            "row": records.row[patients],
+            "voice": rules.voice[patients],
+            "component": component[patients],
+            "idx": records.idx[patients],
+            "is_merged": merged[patients],
+        },
+    )
+
+
+# What each unit with patient files says. Only merged files, of which there are few, are grouped.
+_SAID = """
+    select voice, component, name_norm, birth_date, id_number
+    from night_file
+    inner join night_record using (row)
+    where not is_merged
+    union all
+    select
+        voice,
+        component,
+        arg_min(name_norm, idx) filter (where name_norm is not null),
+        arg_min(birth_date, idx) filter (where birth_date is not null),
+        arg_min(id_number, idx) filter (where id_number is not null)
+    from night_file
+    inner join night_record using (row)
+    where is_merged
+    group by voice, component
+"""
 
 
 def _replay(
@@ -183,7 +229,7 @@ def _replay(
     is_broken[broken] = True
     members = np.flatnonzero(is_broken[component])
     positions = _replay_order(con, np.flatnonzero(is_broken[component[links.rec]]), links, records)
-    joiner = _Joiner(_groups(con, members, records, rules), rules)
+    joiner = _Joiner(_units(con, members, component, records, rules), rules)
     conflicts = []
     for position in positions.tolist():
         rec, val = int(links.rec[position]), int(links.val[position])
@@ -208,40 +254,38 @@ def _replay_order(con: duckdb.DuckDBPyConnection, positions: Ints, links: Links,
     return positions[order]
 
 
-def _groups(con: duckdb.DuckDBPyConnection, members: Ints, records: Records, rules: _Rules) -> dict[int, _Group]:
-    """Each voice among the members as a group of its own."""
-    groups: dict[int, _Group] = {int(rec): _Group(records=1) for rec in members[rules.voice[members] == members]}
-    store(con, "night_member_of_broken", {"rec": members, "row": records.row[members]})
-    stated = con.execute(f"""
-        select rec, name_norm, birth_date::varchar, id_number
-        from night_member_of_broken
-        inner join night_record using (row)
-        where kind_rank = {PATIENT_RANK}
-    """).fetchall()
-    for rec, *attributes in stated:
-        if rec in groups:
-            groups[rec].attributes = attributes
+def _units(
+    con: duckdb.DuckDBPyConnection, members: Ints, component: Ints, records: Records, rules: _Rules
+) -> dict[int, _Group]:
+    """Each unit among the members as a group of its own, by its voice."""
+    voices, sizes = np.unique(rules.voice[members], return_counts=True)
+    units = {voice: _Group(records=size) for voice, size in zip(voices.tolist(), sizes.tolist(), strict=True)}
+    _store_files(con, members[records.kind_rank[members] == PATIENT_RANK], component, records, rules)
+    said = con.execute(f"select voice, name_norm, birth_date::varchar, id_number from ({_SAID})").fetchall()
+    for voice, *attributes in said:
+        units[voice].attributes = attributes
     carried: Mapping[int, set[int]] = defaultdict(set)
     chosen = np.isin(rules.unionids[0], members)
-    for rec, val in zip(rules.unionids[0][chosen].tolist(), rules.unionids[1][chosen].tolist(), strict=True):
-        carried[rec].add(val)
-    for rec, values in carried.items():
-        if rec in groups:
-            groups[rec].unionids = frozenset(values)
+    speakers = rules.voice[rules.unionids[0][chosen]]
+    for voice, val in zip(speakers.tolist(), rules.unionids[1][chosen].tolist(), strict=True):
+        carried[voice].add(val)
+    for voice, values in carried.items():
+        units[voice].unionids = frozenset(values)
+        units[voice].merged_unionids = len(values) if units[voice].records > 1 else 0
     for split in rules.splits:
         for rec in split[:2]:
             voice = int(rules.voice[rec])
-            if voice in groups:
-                groups[voice].apart |= {rec}
-    return groups
+            if voice in units:
+                units[voice].apart |= {rec}
+    return units
 
 
 class _Joiner:
     """A union-find over voices and values that refuses a link which would break a limit."""
 
-    def __init__(self, groups: dict[int, _Group], rules: _Rules) -> None:
-        self._groups = groups
-        self._parent = {voice: voice for voice in groups}
+    def __init__(self, units: dict[int, _Group], rules: _Rules) -> None:
+        self._groups = units
+        self._parent = {voice: voice for voice in units}
         self._first_of_value: dict[int, tuple[int, int]] = {}  # val → (voice, rec) that brought it in
         self._config = rules.config
         self._apart: Mapping[int, list[tuple[int, str]]] = defaultdict(list)
@@ -257,16 +301,18 @@ class _Joiner:
 
     def join(self, voice: int, rec: int, val: int) -> tuple[int | None, str] | None:
         """Tie `rec` to the value; or say which record holds the value and which limit stands against it."""
-        if len(self._groups[self.root(voice)].unionids) > self._config.customer_unions:
+        left = self.root(voice)
+        one = self._groups[left]
+        if len(one.unionids) > self._unionids_at_most(one):
             return None, "unionids"
         if val not in self._first_of_value:
             self._first_of_value[val] = (voice, rec)
             return None
         holder, held_by = self._first_of_value[val]
-        left, right = self.root(voice), self.root(holder)
+        right = self.root(holder)
         if left == right:
             return None
-        one, other = self._groups[left], self._groups[right]
+        other = self._groups[right]
         reason = self._objection(one, other)
         if reason is not None:
             return held_by, reason
@@ -276,6 +322,7 @@ class _Joiner:
         other.attributes = [a if a is not None else b for a, b in zip(one.attributes, other.attributes, strict=True)]
         if one.unionids:
             other.unionids |= one.unionids
+            other.merged_unionids = max(one.merged_unionids, other.merged_unionids)
         if one.apart:
             other.apart |= one.apart
         return None
@@ -286,7 +333,7 @@ class _Joiner:
                 return attribute
         # Counting both is an upper bound; only where it is too much does it matter which they share.
         several = len(one.unionids) + len(other.unionids) > self._config.customer_unions
-        if several and len(one.unionids | other.unionids) > self._config.customer_unions:
+        if several and len(one.unionids | other.unionids) > self._unionids_at_most(one, other):
             return "unionids"
         if one.records + other.records > self._config.customer_records:
             return "records"
@@ -297,3 +344,7 @@ class _Joiner:
                 if partner in other.apart:
                     return f"split:{override_id}"
         return None
+
+    def _unionids_at_most(self, *groups: _Group) -> int:
+        """As many as the threshold allows, or as an operator joined already: whoever joins must add none to those."""
+        return max(self._config.customer_unions, *(group.merged_unionids for group in groups))

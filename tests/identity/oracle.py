@@ -41,25 +41,29 @@ def partition(world: World, config: IdentityConfig) -> set[frozenset[str]]:
             group_of[member] = a
             groups[a].add(member)
 
-    mute = set()
-    for override in (said for said in world.said if said.kind == "merge"):
-        if override.a in records and override.b in records:
-            unite(override.a, override.b)
-    for members in groups.values():
-        mute |= members - {min(members, key=idx.get)}
+    unit_of = {}
+    for unit in _units(world, records):
+        unit.sort(key=idx.get)
+        for key in unit:
+            unit_of[key] = tuple(unit)
+            unite(unit[0], key)
 
     def legal(members: set[object]) -> bool:
-        keys = [member for member in members if member in records]
-        heard = [key for key in keys if key not in mute]
-        patients = [records[key] for key in heard if records[key].kind == "patient"]
+        keys = {member for member in members if member in records}
+        units = {unit_of[key] for key in keys}
         for attribute in ("name_norm", "birth_date", "id_number"):
-            if len({getattr(p, attribute) for p in patients} - {None, ""}) > 1:
+            stated = [[getattr(records[key], attribute) for key in unit if _is_patient(records[key])] for unit in units]
+            if len({next(filter(None, of_unit), None) for of_unit in stated} - {None}) > 1:
                 return False
-        if len(set().union(*(unionids[key] for key in heard)) if heard else set()) > config.customer_unions:
+        carried = [set().union(*(unionids[key] for key in unit)) for unit in units]
+        # What operators merged may be too much; what a single record carries may not.
+        if any(len(unit) == 1 and len(own) > config.customer_unions for unit, own in zip(units, carried, strict=True)):
             return False
-        if len(heard) > config.customer_records:
+        if len(set().union(*carried)) > max([config.customer_unions, *map(len, carried)]):
             return False
-        return not any(said.kind == "split" and {said.a, said.b} <= set(keys) for said in world.said)
+        if len(keys) > max([config.customer_records, *map(len, units)]):
+            return False
+        return not any(said.kind == "split" and {said.a, said.b} <= keys for said in world.said)
 
     for fact in usable:
         value = (fact.value_type, fact.value)
@@ -69,6 +73,20 @@ def partition(world: World, config: IdentityConfig) -> set[frozenset[str]]:
             unite(fact.key, value)
     found = (frozenset(member for member in members if member in records) for members in groups.values())
     return {members for members in found if members}
+
+
+def _units(world: World, records: dict[str, Record]) -> list[list[str]]:
+    """Tonight's keys, those together that operators merged, be it through a record that is not there tonight."""
+    units = {key: {key} for key in records}
+    for said in world.said:
+        if said.kind == "merge":
+            whole = units.get(said.a, {said.a}) | units.get(said.b, {said.b})
+            units |= dict.fromkeys(whole, whole)
+    return [[key for key in unit if key in records] for unit in {frozenset(unit) for unit in units.values()}]
+
+
+def _is_patient(record: Record) -> bool:
+    return record.kind == "patient"
 
 
 def _facts(world: World, records: dict[str, Record]) -> list[Fact]:

@@ -1,10 +1,10 @@
 """Operator rows: what they do, how they are explained, and that revoking one restores what was."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 
-from pipelines.identity.resolve import IdentityOverrideError
+from pipelines.identity.resolve import IdentityConfig, IdentityOverrideError
 from tests.identity.factory import Nights, Said, World, fan, lead, mini, patient, phone, wecom
 
 A, B = "patient:saas:A", "patient:saas:B"
@@ -47,12 +47,106 @@ def test_revoking_a_merge_restores_customers_and_ids():
     assert {cause[2] for cause in _causes(nights)} == {"m1"}
 
 
-def test_merged_files_bring_no_third_party():
+def _tied(*files: World) -> World:
+    """The files, B with phone 2 and C with phone 3, and a fan and a mini-program user of one account who tie those."""
+    return World().plus(*files, fan("F", unionid="o", phone=phone(2)), mini("M", unionid="o", phone=phone(3)))
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        (
+            patient("A"),
+            patient("B", "王芳", phone=phone(2), birth_date=date(1990, 1, 1)),
+            patient("C", "张伟", phone=phone(3), birth_date=date(1970, 1, 1)),
+        ),
+        (
+            patient("A", "王芳"),
+            patient("B", "王芳", phone=phone(2), birth_date=date(1990, 1, 1)),
+            patient("C", "王芳", phone=phone(3), birth_date=date(1970, 1, 1)),
+        ),
+        (
+            patient("A", "王芳"),
+            patient("B", phone=phone(2), id_number="1"),
+            patient("C", "王芳", phone=phone(3), id_number="2"),
+        ),
+        (patient("A", "王芳"), patient("B", "张伟", phone=phone(2)), patient("C", "张伟", phone=phone(3))),
+    ],
+    ids=["first has no name", "first has no birth date", "first has no id number", "third has the other's name"],
+)
+def test_merged_files_bring_no_third_party(files: tuple[World, ...]):
     nights = Nights()
 
-    nights.next(_files().plus(patient("C", "张伟", phone=phone(3))).saying(Said("m1", "merge", A, B)))
+    nights.next(_tied(*files).saying(Said("m1", "merge", A, B)))
 
-    assert nights.together() == {frozenset({"A", "B", "fan"}), frozenset({"C"})}
+    assert nights.together() == {frozenset({"A", "B", "F", "M"}), frozenset({"C"})}
+    assert len(nights.rows("from identity.conflict")) == 1
+
+
+def test_two_merged_groups_keep_apart_what_each_says():
+    nights = Nights()
+    first = patient("A").plus(patient("B", "王芳", phone=phone(2)))
+    second = patient("C", phone=phone(3)).plus(patient("D", "张伟"))
+
+    nights.next(_tied(first, second).saying(Said("m1", "merge", A, B), Said("m2", "merge", *_keys(second))))
+
+    assert nights.together() == {frozenset({"A", "B", "F", "M"}), frozenset({"C", "D"})}
+
+
+def test_unionids_of_merged_records_count_as_those_of_others():
+    nights = Nights()
+    fans = (fan(f"f{n}", seen=n, unionid=f"o{n}", phone=phone(n % 3)) for n in range(5))
+    world = patient("P", phone=phone(2)).plus(*fans)
+    p, f0, f1, *_ = _keys(world)
+
+    nights.next(world.saying(Said("m1", "merge", p, f0), Said("m2", "merge", p, f1)))
+
+    assert nights.together() == {frozenset({"P", "f0", "f1", "f2"}), frozenset({"f3"}), frozenset({"f4"})}
+    assert nights.rows("select distinct reason from identity.conflict") == [("unionids",)]
+
+
+def test_merged_records_count_towards_the_limit_of_records():
+    nights = Nights(config=IdentityConfig(customer_records=3))
+    leads = World().plus(*(lead(f"l{n}", seen=n, phone=phone(1)) for n in range(5)))
+    l0, l1, *_ = _keys(leads)
+
+    nights.next(leads.saying(Said("m1", "merge", l0, l1)))
+
+    assert nights.together() == {frozenset({"l0", "l1", "l2"}), frozenset({"l3"}), frozenset({"l4"})}
+
+
+def test_operator_may_merge_past_a_limit_and_only_who_adds_to_the_breach_is_refused():
+    nights = Nights()
+    fans = World().plus(*(fan(f"f{n}", seen=n, unionid=f"o{n}", phone=phone(n)) for n in range(4)))
+    keys = _keys(fans)
+    others = World().plus(
+        lead("known", phone=phone(0)),
+        mini("same", unionid="o1"),
+        mini("fifth", unionid="o9", phone=phone(0)),
+        mini("sixth", unionid="o8", phone=phone(2)),
+    )
+
+    nights.next(fans.plus(others).saying(*(Said(f"m{n}", "merge", keys[0], keys[n]) for n in range(1, 4))))
+
+    assert nights.together() == {
+        frozenset({"f0", "f1", "f2", "f3", "known", "same"}), frozenset({"fifth"}), frozenset({"sixth"})
+    }  # fmt: skip
+    assert nights.rows("select reason, count(*) from identity.conflict group by all") == [("unionids", 2)]
+
+
+def test_operator_may_merge_more_records_than_the_limit():
+    nights = Nights(config=IdentityConfig(customer_records=2))
+    leads = World().plus(*(lead(f"l{n}", seen=n, phone=phone(1)) for n in range(4)))
+    l0, l1, l2, _ = _keys(leads)
+
+    nights.next(leads.saying(Said("m1", "merge", l0, l1), Said("m2", "merge", l1, l2)))
+
+    assert nights.together() == {frozenset({"l0", "l1", "l2"}), frozenset({"l3"})}
+    assert nights.rows("select reason from identity.conflict") == [("records",)]
+
+
+def _keys(world: World) -> list[str]:
+    return [record.key for record in world.records]
 
 
 def test_split_keeps_two_records_apart():

@@ -52,21 +52,37 @@ def _facts(rng: random.Random, key: str, patients: list[str], crowd: int) -> lis
 
 
 def said_rows(rng: random.Random, keys: list[str]) -> list[Said]:
-    """Operator rows that do not contradict each other: merges and splits use different records."""
-    chosen = rng.sample(keys, min(8, len(keys)))
-    said = []
-    if len(chosen) == 8 and rng.random() < 0.7:
-        said.append(Said("m1", "merge", chosen[0], chosen[1]))
-        said.append(Said("m2", "merge", chosen[1], chosen[2]))
-        said.append(Said("s1", "split", chosen[3], chosen[4]))
-        said.append(Said("s2", "split", chosen[5], chosen[0]))
-        said.append(Said("d1", "detach", chosen[6], phone(rng.randrange(14))))
-        said.append(Said("d2", "detach", chosen[7], f"o{rng.randrange(12)}"))
-        said.append(Said("b1", "block", phone(rng.randrange(14))))
-        said += [Said(f"a{number}", "allow", phone(number)) for number in rng.sample(range(14), 2)]
-        patients = [key for key in keys if key.startswith("patient")]
-        said += [Said(f"o{number}", "owner", phone(number), rng.choice(patients)) for number in range(14)]
-    return said
+    """Operator rows that contradict neither each other nor those of another draw: some keys are never merged."""
+    apart = [key for key in keys if int(key.split(":")[-1]) % 3 == 0]
+    merged = rng.sample([key for key in keys if key not in apart], 5)
+    said = [
+        Said("m1", "merge", merged[0], merged[1]),
+        Said("m2", "merge", merged[1], merged[2]),
+        Said("m3", "merge", merged[3], merged[4]),
+        *(Said(f"s{number}", "split", key, rng.choice(merged)) for number, key in enumerate(rng.sample(apart, 2))),
+        Said("s2", "split", *rng.sample(apart, 2)),
+        Said("d1", "detach", rng.choice(keys), phone(rng.randrange(14))),
+        Said("d2", "detach", rng.choice(keys), f"o{rng.randrange(12)}"),
+        Said("b1", "block", phone(rng.randrange(14))),
+        *(Said(f"a{number}", "allow", phone(number)) for number in rng.sample(range(14), 2)),
+    ]
+    patients = [key for key in keys if key.startswith("patient")]
+    return [*said, *(Said(f"o{number}", "owner", phone(number), rng.choice(patients)) for number in range(14))]
+
+
+def _said_tonight(rng: random.Random, night: int, said: list[Said], keys: list[str]) -> list[Said]:
+    """Which of the rows still stand, and further ones; some nights all are revoked, and some bring none."""
+    stays = rng.choice((0, 0.6, 0.9))
+    standing = [row for row in said if rng.random() < stays]
+    if rng.random() < 0.3:
+        return standing
+    return [*standing, *(replace(row, id=f"{row.id}-{night}") for row in said_rows(rng, keys) if rng.random() < 0.7)]
+
+
+def _hidden(rng: random.Random, said: list[Said], keys: list[str]) -> set[str]:
+    """Records that a source does not deliver tonight, some of those that operators merged among them."""
+    merged = sorted({key for row in said if row.kind == "merge" for key in (row.a, row.b)})
+    return {*rng.sample(keys, rng.randrange(6)), *rng.sample(merged, min(len(merged), rng.randrange(3)))}
 
 
 def worlds_of_nights(seed: int, nights: int = 4, crowd: int = 1) -> list[World]:
@@ -78,17 +94,18 @@ def worlds_of_nights(seed: int, nights: int = 4, crowd: int = 1) -> list[World]:
     records = [_record(rng, number) for number in range(26 * crowd)]
     patients = [record.key for record in records if record.kind == "patient"]
     facts = [fact for record in records for fact in _facts(rng, record.key, patients, crowd)]
+    said: list[Said] = []
     worlds = []
-    for _ in range(nights):
-        hidden = set(rng.sample([record.key for record in records], rng.randrange(6)))
-        shown = [record for record in records if record.key not in hidden]
-        keys = {record.key for record in shown}
+    for night in range(nights):
+        known = [record.key for record in records]
+        said = _said_tonight(rng, night, said, known)
+        hidden = _hidden(rng, said, known)
         worlds.append(
             World(
-                tuple(shown),
-                tuple(fact for fact in facts if fact.key in keys),
+                tuple(record for record in records if record.key not in hidden),
+                tuple(fact for fact in facts if fact.key not in hidden),
                 (("phone", phone(0)), ("unionid", "o0")),
-                tuple(said_rows(rng, sorted(keys))),
+                tuple(said),
             )
         )
         records += [_record(rng, len(records) + number) for number in range(2)]
