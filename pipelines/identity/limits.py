@@ -9,12 +9,13 @@ component that is, no link is ever refused. Components do not touch each other, 
 replaying everything.
 
 Merging past a threshold is the operator's right: such a unit stays whole, and takes in whoever adds nothing to the
-breach. The replay alone knows of that; a component with such a unit is not within the limits and always replayed.
+breach. The replay alone knows of that (`joiner.py`); a component with such a unit is not within the limits and always
+replayed.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import duckdb
 import numpy as np
@@ -22,11 +23,10 @@ import numpy as np
 from pipelines.identity.components import connected_components
 from pipelines.identity.encode import TIER_BITS, UNIONID, Evidence, Records, text_ranks
 from pipelines.identity.frames import fetch_ints, store
+from pipelines.identity.joiner import Group, Joiner, Split
 from pipelines.identity.model import PATIENT_RANK, IdentityConfig, Ints, Truths
 from pipelines.identity.overrides import Overrides
 from pipelines.identity.value_states import Links, unusable_values
-
-ATTRIBUTES = ("name", "birth_date", "id_number")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +91,7 @@ class _Rules:
     voice: Ints
     followers: Ints  # the recs that have another's voice
     unionids: tuple[Ints, Ints]  # (rec, val): what counts towards a customer's unionids
-    splits: list[tuple[int, int, str]]  # (rec, rec, override id)
-
-
-@dataclass(slots=True)
-class _Group:
-    """What the limits look at in a group of units."""
-
-    records: int = 0
-    attributes: list[str | None] = field(default_factory=lambda: [None] * len(ATTRIBUTES))
-    unionids: frozenset[int] = frozenset()
-    merged_unionids: int = 0  # the most that operators joined in one unit
-    apart: frozenset[int] = frozenset()  # members that a split names
+    splits: list[Split]
 
 
 def _recs_of_keys(con: duckdb.DuckDBPyConnection, keys: Iterable[str], records: Records) -> dict[str, int]:
@@ -125,7 +114,7 @@ def _voices(con: duckdb.DuckDBPyConnection, overrides: Overrides, records: Recor
     return voice
 
 
-def _splits(con: duckdb.DuckDBPyConnection, overrides: Overrides, records: Records) -> list[tuple[int, int, str]]:
+def _splits(con: duckdb.DuckDBPyConnection, overrides: Overrides, records: Records) -> list[Split]:
     rows = overrides.of_kind("split")
     recs = _recs_of_keys(con, [key for row in rows for key in (row.a, row.b)], records) if rows else {}
     return [(recs[row.a], recs[row.b], row.id) for row in rows if row.a in recs and row.b in recs]
@@ -229,7 +218,7 @@ def _replay(
     is_broken[broken] = True
     members = np.flatnonzero(is_broken[component])
     positions = _replay_order(con, np.flatnonzero(is_broken[component[links.rec]]), links, records)
-    joiner = _Joiner(_units(con, members, component, records, rules), rules)
+    joiner = Joiner(_units(con, members, component, records, rules), rules.splits, rules.config)
     conflicts = []
     for position in positions.tolist():
         rec, val = int(links.rec[position]), int(links.val[position])
@@ -256,10 +245,10 @@ def _replay_order(con: duckdb.DuckDBPyConnection, positions: Ints, links: Links,
 
 def _units(
     con: duckdb.DuckDBPyConnection, members: Ints, component: Ints, records: Records, rules: _Rules
-) -> dict[int, _Group]:
+) -> dict[int, Group]:
     """Each unit among the members as a group of its own, by its voice."""
     voices, sizes = np.unique(rules.voice[members], return_counts=True)
-    units = {voice: _Group(records=size) for voice, size in zip(voices.tolist(), sizes.tolist(), strict=True)}
+    units = {voice: Group(records=size) for voice, size in zip(voices.tolist(), sizes.tolist(), strict=True)}
     _store_files(con, members[records.kind_rank[members] == PATIENT_RANK], component, records, rules)
     said = con.execute(f"select voice, name_norm, birth_date::varchar, id_number from ({_SAID})").fetchall()
     for voice, *attributes in said:
@@ -278,73 +267,3 @@ def _units(
             if voice in units:
                 units[voice].apart |= {rec}
     return units
-
-
-class _Joiner:
-    """A union-find over voices and values that refuses a link which would break a limit."""
-
-    def __init__(self, units: dict[int, _Group], rules: _Rules) -> None:
-        self._groups = units
-        self._parent = {voice: voice for voice in units}
-        self._first_of_value: dict[int, tuple[int, int]] = {}  # val → (voice, rec) that brought it in
-        self._config = rules.config
-        self._apart: Mapping[int, list[tuple[int, str]]] = defaultdict(list)
-        for a, b, override_id in rules.splits:
-            self._apart[a].append((b, override_id))
-            self._apart[b].append((a, override_id))
-
-    def root(self, voice: int) -> int:
-        while self._parent[voice] != voice:
-            self._parent[voice] = self._parent[self._parent[voice]]
-            voice = self._parent[voice]
-        return voice
-
-    def join(self, voice: int, rec: int, val: int) -> tuple[int | None, str] | None:
-        """Tie `rec` to the value; or say which record holds the value and which limit stands against it."""
-        left = self.root(voice)
-        one = self._groups[left]
-        if len(one.unionids) > self._unionids_at_most(one):
-            return None, "unionids"
-        if val not in self._first_of_value:
-            self._first_of_value[val] = (voice, rec)
-            return None
-        holder, held_by = self._first_of_value[val]
-        right = self.root(holder)
-        if left == right:
-            return None
-        other = self._groups[right]
-        reason = self._objection(one, other)
-        if reason is not None:
-            return held_by, reason
-        self._parent[left] = right
-        # In place: a night joins a hundred thousand times, and new objects cost more here than the union itself.
-        other.records += one.records
-        other.attributes = [a if a is not None else b for a, b in zip(one.attributes, other.attributes, strict=True)]
-        if one.unionids:
-            other.unionids |= one.unionids
-            other.merged_unionids = max(one.merged_unionids, other.merged_unionids)
-        if one.apart:
-            other.apart |= one.apart
-        return None
-
-    def _objection(self, one: _Group, other: _Group) -> str | None:
-        for attribute, a, b in zip(ATTRIBUTES, one.attributes, other.attributes, strict=True):
-            if a is not None and b is not None and a != b:
-                return attribute
-        # Counting both is an upper bound; only where it is too much does it matter which they share.
-        several = len(one.unionids) + len(other.unionids) > self._config.customer_unions
-        if several and len(one.unionids | other.unionids) > self._unionids_at_most(one, other):
-            return "unionids"
-        if one.records + other.records > self._config.customer_records:
-            return "records"
-        if not one.apart or not other.apart:
-            return None
-        for rec in sorted(one.apart):
-            for partner, override_id in self._apart[rec]:
-                if partner in other.apart:
-                    return f"split:{override_id}"
-        return None
-
-    def _unionids_at_most(self, *groups: _Group) -> int:
-        """As many as the threshold allows, or as an operator joined already: whoever joins must add none to those."""
-        return max(self._config.customer_unions, *(group.merged_unionids for group in groups))
