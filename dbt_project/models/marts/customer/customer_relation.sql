@@ -24,10 +24,32 @@ other_numbers as (
     from {{ ref('stg_saas__patient_phones') }}
     where relation <> '本人'
 ),
-family_phones as (
+families as (
     select value as phone_e164, owner_key
     from {{ source('identity', 'value_state') }}
     where value_type = 'phone' and state = 'family' and owner_key is not null
+),
+-- Grown up is, as for identity, who has one file of a grown-up.
+sharers as (
+    select
+        phones.phone_e164,
+        phones.patient_id,
+        files.key,
+        bool_and(files.is_minor) over (
+            partition by phones.phone_e164, coalesce(files.id_number, files.name_norm, files.key)
+        ) as is_minor
+    from {{ ref('int_patient_own_phone') }} as phones
+    semi join families on phones.phone_e164 = families.phone_e164
+    inner join {{ ref('int_identity') }} as files on {{ patient_key('phones.patient_id') }} = files.key
+),
+-- An operator may give a number of two adults to one of them: what they are to each other nobody said, and a number that
+-- was given out again makes no family.
+parents as (
+    select families.phone_e164, owners.customer_key
+    from families
+    inner join sharers on families.phone_e164 = sharers.phone_e164 and families.owner_key = sharers.key
+    inner join {{ source('identity', 'assignment') }} as owners on families.owner_key = owners.key
+    where not sharers.is_minor
 ),
 found as (
     select
@@ -62,12 +84,12 @@ found as (
     inner join patient_customers using (patient_id)
     where bindings.relation <> '本人' and bindings.unbound_at is null
     union all
-    select patient_customers.customer_key, owners.customer_key, '家长', 'shared_phone', patients.created_at
-    from {{ ref('int_patient_own_phone') }} as phones
-    inner join family_phones on phones.phone_e164 = family_phones.phone_e164
-    inner join {{ ref('stg_saas__patients') }} as patients on phones.patient_id = patients.patient_id
-    inner join patient_customers on phones.patient_id = patient_customers.patient_id
-    inner join {{ source('identity', 'assignment') }} as owners on family_phones.owner_key = owners.key
+    select patient_customers.customer_key, parents.customer_key, '家长', 'shared_phone', patients.created_at
+    from sharers
+    inner join parents on sharers.phone_e164 = parents.phone_e164
+    inner join {{ ref('stg_saas__patients') }} as patients on sharers.patient_id = patients.patient_id
+    inner join patient_customers on sharers.patient_id = patient_customers.patient_id
+    where sharers.is_minor
     union all
     select patient_customers.customer_key, referrers.customer_key, '推荐人', 'referrer', patients.created_at
     from {{ ref('stg_saas__patients') }} as patients
