@@ -1,16 +1,30 @@
 -- Whoever shares a phone or acts for somebody is related to them, not the same person: identity uses none of these.
 with
 patient_customers as (select * from {{ ref('int_patient_customer') }}),
+detached as ({{ detached() }}),
+file_phones as (
+    select patient_id, phone_e164
+    from {{ ref('int_patient_own_phone') }}
+    where
+        phone_e164 is not null
+        and ({{ patient_key('patient_id') }}, phone_e164) not in (select key, number from detached)
+),
+user_phones as (
+    select app_id, openid, {{ phone_e164('phone') }} as phone_e164
+    from {{ ref('stg_mini_program__users') }}
+    where phone is not null
+),
 own_phones as (
     select phone_e164, customer_key
-    from {{ ref('int_patient_own_phone') }}
+    from file_phones
     inner join patient_customers using (patient_id)
-    where phone_e164 is not null
     union
-    select {{ phone_e164('users.phone') }}, customers.customer_key
-    from {{ ref('stg_mini_program__users') }} as users
-    inner join {{ ref('int_mini_program_customer') }} as customers using (app_id, openid)
-    where users.phone is not null
+    select phone_e164, customer_key
+    from user_phones
+    inner join {{ ref('int_mini_program_customer') }} using (app_id, openid)
+    where
+        phone_e164 is not null
+        and ({{ mini_program_key('app_id', 'openid') }}, phone_e164) not in (select key, number from detached)
 ),
 -- A number that several customers call their own points at nobody.
 phone_holders as (
@@ -38,7 +52,7 @@ sharers as (
         bool_and(files.is_minor) over (
             partition by phones.phone_e164, coalesce(files.id_number, files.name_norm, files.key)
         ) as is_minor
-    from {{ ref('int_patient_own_phone') }} as phones
+    from file_phones as phones
     semi join families on phones.phone_e164 = families.phone_e164
     inner join {{ ref('int_identity') }} as files on {{ patient_key('phones.patient_id') }} = files.key
 ),
