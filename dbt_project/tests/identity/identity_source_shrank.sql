@@ -1,6 +1,6 @@
 {%- set limits, base_identity = var('breaker'), breaker_base('dim_identity') -%}
--- What was published last of an earlier day is compared with, so runs of one day add up. Customers with an erased record
--- count on neither side: that record is gone on purpose, and the version compared with cannot tell it from the others.
+-- What was published last of an earlier day is compared with, so runs of one day add up. Customers with an erased
+-- record count on neither side: it is gone on purpose, and the version compared with cannot tell it from the others.
 {% if base_identity -%}
 with
 erased_customers as (

@@ -56,8 +56,8 @@ sharers as (
     semi join families on phones.phone_e164 = families.phone_e164
     inner join {{ ref('int_identity') }} as files on {{ patient_key('phones.patient_id') }} = files.key
 ),
--- An operator may give a number of two adults to one of them: what they are to each other nobody said, and a number that
--- was given out again makes no family.
+-- An operator may give a number of two adults to one of them: what they are to each other nobody said, and a number
+-- that was given out again makes no family.
 parents as (
     select families.phone_e164, owners.customer_key
     from families
