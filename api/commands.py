@@ -8,16 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import ValidationError
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
 from api.settings import ApiSettings
-from segment_engine.runtime.settings import wrong_settings
+from segment_engine.runtime.terminal import fail, out, read_settings
 
 if TYPE_CHECKING:
     from api.storage.database import Database
@@ -25,8 +23,6 @@ if TYPE_CHECKING:
 token = typer.Typer(no_args_is_help=True, help="Keys that let people and machines in / 访问密钥")
 db = typer.Typer(no_args_is_help=True, help="The operational store: its schema / 业务库")
 audit = typer.Typer(no_args_is_help=True, help="The audit log / 操作日志")
-out = Console()
-err = Console(stderr=True)
 
 
 @token.command("create")
@@ -51,7 +47,7 @@ def create_token(
         print(_patient_token(patient))
         return
     if not role and staff is None:
-        _fail("name a --role, a --staff who is known, or a --patient / 请指定 --role、--staff 或 --patient", code=2)
+        fail("name a --role, a --staff who is known, or a --patient / 请指定 --role、--staff 或 --patient", code=2)
     order = Order(
         role_ids=tuple(role or ()),
         clinic_ids=tuple(clinic or ("*",)),
@@ -64,7 +60,7 @@ def create_token(
         try:
             made = database.write(lambda connection: issue_key(connection, order, now=now()))
         except TokenRefusedError as error:
-            _fail(str(error))
+            fail(str(error))
     print(made.text)
 
 
@@ -110,7 +106,7 @@ def revoke_token(
         try:
             database.write(lambda connection: revoke(connection, key_id, now=now()))
         except TokenRefusedError as error:
-            _fail(str(error))
+            fail(str(error))
     out.print(f"revoked {escape(key_id)} / 已撤销", highlight=False)
 
 
@@ -137,7 +133,7 @@ def db_status() -> None:
     out.print(f"revision / 版本     {found or 'empty 空'}", highlight=False)
     out.print(f"this program needs / 需要 {wanted}", highlight=False)
     if found != wanted:
-        _fail("run `cdp db upgrade` / 请运行 cdp db upgrade")
+        fail("run `cdp db upgrade` / 请运行 cdp db upgrade")
 
 
 @audit.command("verify")
@@ -149,7 +145,7 @@ def verify_audit() -> None:
         verdict = verify(connection)
     if not verdict.ok:
         told = f"row {verdict.bad_seq} {verdict.reason}; {verdict.good_rows} rows before it stand"
-        _fail(f"the audit log is broken: {told} / 操作日志第 {verdict.bad_seq} 条异常,之前 {verdict.good_rows} 条完好")
+        fail(f"the audit log is broken: {told} / 操作日志第 {verdict.bad_seq} 条异常,之前 {verdict.good_rows} 条完好")
     out.print(
         f"{verdict.good_rows:,} rows stand, head {verdict.head} / {verdict.good_rows:,} 条记录完好", highlight=False
     )
@@ -175,7 +171,7 @@ def _patient_token(openid: str) -> str:
         reader = PublishedReader(settings.folders, timezone=settings.timezone, threads=1)
         app_id = settings.wechat_app_id or app_of(reader, openid)
         if app_id is None:
-            _fail("no such mini-program user is published, and CDP_WECHAT_APP_ID is not set / 未找到该小程序用户")
+            fail("no such mini-program user is published, and CDP_WECHAT_APP_ID is not set / 未找到该小程序用户")
         session, _ = log_in(database, PatientLinks(database, reader), WeChatUser(app_id, openid, None), now=now())
         reader.close()
     return session.text
@@ -188,7 +184,7 @@ def _store(settings: ApiSettings | None = None, *, opened: bool = True) -> Itera
     from api.storage.database import Database, StoreBusyError, StoreGoneError, StoreUnusableError  # noqa: PLC0415
     from api.store import open_store  # noqa: PLC0415
 
-    settings = settings or _settings()
+    settings = settings or read_settings(ApiSettings)
     try:
         database = Database(settings)
         try:
@@ -200,20 +196,8 @@ def _store(settings: ApiSettings | None = None, *, opened: bool = True) -> Itera
         finally:
             database.close()
     except StoreUnusableError as error:
-        _fail(str(error))
+        fail(str(error))
     except StoreBusyError:
-        _fail("the store is busy, nothing was changed; try again / 业务库繁忙,未做更改,请重试")
+        fail("the store is busy, nothing was changed; try again / 业务库繁忙,未做更改,请重试")
     except StoreGoneError as error:
-        _fail(f"the store cannot be reached or written / 业务库无法访问: {error}")
-
-
-def _settings() -> ApiSettings:
-    try:
-        return ApiSettings()
-    except ValidationError as error:
-        _fail("\n".join(["settings / 配置有误", *wrong_settings(error)]), code=2)
-
-
-def _fail(message: str, *, code: int = 1) -> NoReturn:
-    err.print(f"[red]error[/] {escape(message)}", highlight=False, soft_wrap=True)
-    raise typer.Exit(code)
+        fail(f"the store cannot be reached or written / 业务库无法访问: {error}")

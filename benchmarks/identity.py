@@ -175,7 +175,7 @@ def main() -> None:
         "--changed", type=float, default=0.01, help="share of evidence that changes for the third night"
     )
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--memory", default="5GB")
+    parser.add_argument("--memory", default="4GB")
     parser.add_argument("--truth", type=int, metavar="PERSONS", help="compare a sample's customers with the truth")
     arguments = parser.parse_args()
     if arguments.truth:

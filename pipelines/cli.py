@@ -1,15 +1,11 @@
 """The `cdp` command: arguments in, functions called, answers shown. No rule of the product lives here."""
 
-import json
 import sys
-from datetime import date
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperGroup
@@ -17,12 +13,14 @@ from typer.core import TyperGroup
 from api.commands import audit, db, demo_token, token
 from api.settings import ApiSettings
 from pipelines.clock import SystemClock, last_full_day
+from pipelines.command_line import business_day, pipeline_settings
 from pipelines.identity_commands import identity
 from pipelines.ingest.contracts import InvalidContract
 from pipelines.settings import PipelineSettings
 from pipelines.show import run_shown, show_status
 from segment_engine.runtime.published import DamagedPointerError
-from segment_engine.runtime.settings import PREFIX, SharedSettings, wrong_settings
+from segment_engine.runtime.settings import PREFIX
+from segment_engine.runtime.terminal import err, fail, out, read_settings
 
 
 class Commands(TyperGroup):
@@ -32,16 +30,15 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except InvalidContract as error:
-            _fail(f"contract / 契约有误\n{error}")
+            fail(f"contract / 契约有误\n{error}")
         except DamagedPointerError as error:
-            _fail(str(error))
+            fail(str(error))
         except BrokenPipeError:
             raise  # somebody reads only the first lines, like `head`: no error
         except OSError as error:
-            _fail(f"file or disk / 文件或磁盘错误\n{error}")
+            fail(f"file or disk / 文件或磁盘错误\n{error}")
 
 
-Settings = TypeVar("Settings", bound=SharedSettings)
 app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
@@ -53,8 +50,6 @@ app.add_typer(token, name="token")
 app.add_typer(db, name="db")
 app.add_typer(audit, name="audit")
 app.add_typer(identity, name="identity")
-out = Console()
-err = Console(stderr=True)
 
 AsOf = Annotated[
     str | None, typer.Option("--as-of", metavar="YYYY-MM-DD", help="Business day / 业务日期 [default: yesterday]")
@@ -88,8 +83,8 @@ def sample_data(
     from pipelines.sample_data import SampleRefusedError, make_sample  # noqa: PLC0415
     from pipelines.warehouse.lock import WarehouseBusy  # noqa: PLC0415
 
-    settings = _settings()
-    day = _day(end_on, settings)
+    settings = pipeline_settings()
+    day = business_day(end_on, settings)
     try:
         with out.status("writing sample data / 正在生成样例数据") as status:
             summary = make_sample(
@@ -103,7 +98,7 @@ def sample_data(
                 on_progress=lambda table, rows: status.update(f"writing sample data: {table} ({rows:,} rows)"),
             )
     except (SampleRefusedError, WarehouseBusy) as error:
-        _fail(str(error))
+        fail(str(error))
     rows = sum(summary.rows_by_table.values())
     out.print(
         f"{summary.customers:,} persons, {len(summary.rows_by_table)} tables, {rows:,} rows in {summary.seconds:.1f} s "
@@ -124,8 +119,8 @@ def nightly(
     """Run everything from landing to publish for one business day. / 运行夜间任务"""
     from pipelines.nightly import run_night  # noqa: PLC0415
 
-    settings = _settings()
-    day = _day(as_of, settings)
+    settings = pipeline_settings()
+    day = business_day(as_of, settings)
     run_shown(
         out,
         lambda progress: run_night(
@@ -137,7 +132,6 @@ def nightly(
             accept=accept or (),
         ),
         failed=f"the night of {day} failed; the last good version stays served / 夜间任务失败,仍提供上一版本",
-        fail=_fail,
     )
 
 
@@ -149,7 +143,7 @@ def status(
     """Show versions, freshness, quarantine and the last runs; exits with 1 when a file is damaged. / 查看状态"""
     from pipelines.status import platform_status  # noqa: PLC0415
 
-    settings = _settings()
+    settings = pipeline_settings()
     snapshot = platform_status(settings, now=SystemClock(settings.zone).now())
     show_status(out, snapshot, settings, as_json=as_json, all_rows=all_rows)
     raise typer.Exit(1 if snapshot.damaged else 0)
@@ -164,7 +158,7 @@ def sql(
     """Read-only SQL over the published version; `analyst` views mask personal data. / 查询已发布数据"""
     from pipelines.sql_shell import SqlShell  # noqa: PLC0415
 
-    shell = SqlShell(_settings(), out, err, output=output.value, limit=limit)
+    shell = SqlShell(pipeline_settings(), out, err, output=output.value, limit=limit)
     if query is not None:
         raise typer.Exit(shell.run(query))
     raise typer.Exit(shell.prompt() if sys.stdin.isatty() else shell.run(sys.stdin.read()))
@@ -179,13 +173,13 @@ def seal(
     """Write the manifest of files you dropped into landing, so that the next night loads them. / 封存手工批次"""
     from pipelines.warehouse.drop import seal_dropped_folder  # noqa: PLC0415
 
-    settings = _settings()
-    first_day, last_day = _day(window_from, settings), _day(window_to, settings)
+    settings = pipeline_settings()
+    first_day, last_day = business_day(window_from, settings), business_day(window_to, settings)
     now = SystemClock(settings.zone).now()
     try:
         rows = seal_dropped_folder(settings, folder, first_day=first_day, last_day=last_day, today=now.date())
     except ValueError as error:
-        _fail(str(error))
+        fail(str(error))
     out.print(f"sealed {escape(str(folder))}: {rows:,} rows / 已封存 {rows:,} 行")
     if last_day > last_full_day(now, settings.zone):
         out.print(f"waiting for its business day {last_day} / 等待业务日 {last_day}", highlight=False)
@@ -199,7 +193,7 @@ def serve(
     """Start the API. / 启动接口服务"""
     from api.serve import serve_api  # noqa: PLC0415
 
-    serve_api(_read_settings(ApiSettings), host=host, port=port)
+    serve_api(read_settings(ApiSettings), host=host, port=port)
 
 
 @app.command()
@@ -210,7 +204,7 @@ def dagster(
     """Start Dagster's UI and daemon (schedules, sensors). / 启动 Dagster"""
     from pipelines.processes import run_dagster  # noqa: PLC0415
 
-    raise typer.Exit(run_dagster(_settings(), host=host, port=port))
+    raise typer.Exit(run_dagster(pipeline_settings(), host=host, port=port))
 
 
 @app.command()
@@ -225,12 +219,12 @@ def demo(
     """Sample data, a full night, then API and Dagster UI until Ctrl-C. / 一键演示"""
     from pipelines.processes import serve_demo  # noqa: PLC0415
 
-    settings = _settings()
+    settings = pipeline_settings()
     if not any(settings.folders.landing.glob("*/*/*")):
         sample_data(customers=customers)
     nightly()
     if serve_it:
-        key = demo_token(_read_settings(ApiSettings))
+        key = demo_token(read_settings(ApiSettings))
         raise typer.Exit(serve_demo(settings, out, api_port=api_port, dagster_port=dagster_port, key=key))
     out.print("next: [bold]cdp sql[/], [bold]cdp status[/], [bold]cdp serve[/], [bold]cdp dagster[/]")
 
@@ -241,7 +235,7 @@ def doctor() -> None:
     from api.checkup import looks  # noqa: PLC0415
     from pipelines.doctor import examine  # noqa: PLC0415
 
-    settings, api_settings = _settings(), _read_settings(ApiSettings)
+    settings, api_settings = pipeline_settings(), read_settings(ApiSettings)
     table = Table("check 检查项", "state 状态", "what to do 说明", title="cdp doctor", title_justify="left")
     findings = examine(settings, looks(api_settings))
     for finding in findings:
@@ -252,36 +246,6 @@ def doctor() -> None:
         shown = escape(f"{PREFIX}{name.upper()} = {value}")
         out.print(f"  {shown}   [dim]{fields[name].description}[/]", soft_wrap=True)
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
-
-
-def _settings() -> PipelineSettings:
-    return _read_settings(PipelineSettings)
-
-
-def _read_settings(kind: type[Settings]) -> Settings:
-    try:
-        return kind()
-    except ValidationError as error:
-        _fail("\n".join(["settings / 配置有误", *wrong_settings(error)]), code=2)
-
-
-def _day(text: str | None, settings: PipelineSettings) -> date:
-    if text is None:
-        return last_full_day(SystemClock(settings.zone).now(), settings.zone)
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        _fail(f"{text!r} is not a date like 2026-11-20 / 日期格式应为 2026-11-20", code=2)
-
-
-def _fail(message: str, *, code: int = 1) -> NoReturn:
-    err.print(f"[red]error[/] {escape(message)}", highlight=False, soft_wrap=True)
-    raise typer.Exit(code)
-
-
-def show_json(value: object) -> None:
-    """Print a value as JSON that a program can read."""
-    out.print_json(json.dumps(value, ensure_ascii=False, default=str))
 
 
 if __name__ == "__main__":

@@ -2,18 +2,15 @@
 
 import json
 import sys
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from pydantic import ValidationError
-from rich.console import Console
 from rich.markup import escape
 
-from pipelines.clock import SystemClock, last_full_day
-from pipelines.settings import PipelineSettings
-from segment_engine.runtime.settings import wrong_settings
+from pipelines.clock import SystemClock
+from pipelines.command_line import business_day, pipeline_settings
+from segment_engine.runtime.terminal import err, fail, out, tell_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +19,6 @@ if TYPE_CHECKING:
     from pipelines.warehouse.proposal import Proposal
 
 identity = typer.Typer(no_args_is_help=True, help="Identity resolution: who is one customer / 身份识别")
-out = Console()
-err = Console(stderr=True)
 
 
 @identity.command("resolve")
@@ -52,13 +47,13 @@ def resolve(
     from pipelines.identity.refusals import InvalidFilesError  # noqa: PLC0415
     from pipelines.telling import reason  # noqa: PLC0415
 
-    settings = _settings()
+    settings = pipeline_settings()
     order = FilesOrder(
         identities=identities,
         evidence=evidence,
         state=state,
         out=out_folder,
-        night=_night(night, settings),
+        night=business_day(night, settings),
         overrides=overrides,
         config=config,
         limits=not no_limits,
@@ -70,14 +65,14 @@ def resolve(
             _tell(problem)
         raise typer.Exit(2) from None
     except StateBusyError as error:
-        _fail(str(error))
+        fail(str(error))
     except (KeyboardInterrupt, RuntimeError) as error:
         # DuckDB tells of a Ctrl-C during a query in its own way.
         if isinstance(error, RuntimeError) and str(error) != "Query interrupted":
             raise
-        _fail("stopped; run the same night again / 已中断,请重新运行同一日期", code=130)
+        fail("stopped; run the same night again / 已中断,请重新运行同一日期", code=130)
     except (OSError, duckdb.Error, MemoryError) as error:
-        _fail(f"stopped; run the same night again / 运行中断,请重新运行同一日期\n{reason(error)}")
+        fail(f"stopped; run the same night again / 运行中断,请重新运行同一日期\n{reason(error)}")
     events = ", ".join(f"{kind} {count:,}" for kind, count in told["events"].items()) or "no event / 无变更"
     out.print(
         f"{told['night']}: {told['identities']:,} identities, {told['customers']:,} customers, largest "
@@ -93,12 +88,11 @@ def refresh() -> None:
     from pipelines.refresh import refresh as run  # noqa: PLC0415
     from pipelines.show import run_shown  # noqa: PLC0415
 
-    settings = _settings()
+    settings = pipeline_settings()
     run_shown(
         out,
         lambda progress: run(settings, clock=SystemClock(settings.zone), progress=progress),
         failed="the refresh failed; the last good version stays served / 日间刷新失败,仍提供上一版本",
-        fail=_fail,
     )
 
 
@@ -123,7 +117,7 @@ def preview(
     from pipelines.warehouse.preview import preview_overrides  # noqa: PLC0415
     from pipelines.warehouse.proposal import InvalidProposalError  # noqa: PLC0415
 
-    settings = _settings()
+    settings = pipeline_settings()
     try:
         found = preview_overrides(settings, _proposal(rows), now=SystemClock(settings.zone).now()).told()
     except InvalidProposalError as error:
@@ -134,7 +128,7 @@ def preview(
         busy = "a night or another preview is at work, try again later"
         _refuse([Problem("warehouse_busy", "", "夜间任务或另一次预览正在运行,请稍后再试", busy)], as_json=as_json)
     except (OSError, duckdb.Error, SQLAlchemyError, MemoryError) as error:
-        _fail(f"nothing was previewed / 预览未完成\n{reason(error)}")
+        fail(f"nothing was previewed / 预览未完成\n{reason(error)}")
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False))
     else:
@@ -196,31 +190,9 @@ def _show_part(heading: str, counts: dict[str, int] | int, rows: list[dict[str, 
 def _tell(problem: "Problem") -> None:
     """A sentence in each language, then the rows it is about."""
     place = f"{problem.path}: " if problem.path else ""
-    line = f"{place}{problem.message_en} / {problem.message_zh}"
-    err.print(f"[red]error[/] {escape(line)}", highlight=False, soft_wrap=True)
+    tell_error(f"{place}{problem.message_en} / {problem.message_zh}")
     for row in problem.rows:
         err.print(f"  {escape(row)}", highlight=False, soft_wrap=True)
     if problem.row_count > len(problem.rows):
         more = problem.row_count - len(problem.rows)
         err.print(f"  … and {more:,} more / 另有 {more:,} 行", highlight=False)
-
-
-def _settings() -> PipelineSettings:
-    try:
-        return PipelineSettings()
-    except ValidationError as error:
-        _fail("\n".join(["settings / 配置有误", *wrong_settings(error)]), code=2)
-
-
-def _night(text: str | None, settings: PipelineSettings) -> date:
-    if text is None:
-        return last_full_day(SystemClock(settings.zone).now(), settings.zone)
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        _fail(f"{text!r} is not a date like 2026-11-20 / 日期格式应为 2026-11-20", code=2)
-
-
-def _fail(message: str, *, code: int = 1) -> NoReturn:
-    err.print(f"[red]error[/] {escape(message)}", highlight=False, soft_wrap=True)
-    raise typer.Exit(code)

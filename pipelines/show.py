@@ -6,7 +6,6 @@ Whatever comes from files or tables is shown as it is: names with brackets are n
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import NoReturn, Protocol
 
 from rich.console import Console
 from rich.markup import escape
@@ -21,6 +20,7 @@ from pipelines.settings import PipelineSettings
 from pipelines.status import PlatformStatus
 from pipelines.steps import BusinessDayError, StepReport
 from pipelines.telling import reason
+from segment_engine.runtime.terminal import fail
 
 FIRST_ROWS = 20
 
@@ -62,14 +62,8 @@ class NightProgress:
         self._bar.stop()
 
 
-class Fail(Protocol):
-    """Tells a sentence and ends the program."""
-
-    def __call__(self, message: str, *, code: int = 1) -> NoReturn: ...
-
-
-def run_shown(console: Console, run: Callable[[NightProgress], RunRecord], *, failed: str, fail: Fail) -> None:
-    """Show the steps of a run and its last line; `failed` opens what is told of a run that came to no end."""
+def run_shown(console: Console, run: Callable[[NightProgress], RunRecord], *, failed: str) -> None:
+    """Show the steps of a run and its last line; a run that comes to no end ends the command, told after `failed`."""
     progress = NightProgress(console)
     try:
         record = run(progress)

@@ -4,7 +4,8 @@ import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -14,8 +15,10 @@ import pytest
 from pipelines.nightly import run_night
 from pipelines.sample.generate import write_sample
 from pipelines.settings import PipelineSettings
+from pipelines.warehouse.landing import discover, waiting
 from segment_engine.runtime.folders import DataFolders
 from segment_engine.runtime.published import read_pointer
+from tests.parsed import LendParsed, lend, parse
 from tests.postgres import MISSING, find_binaries, memory, running_server
 from tests.stores import PostgresStores
 
@@ -26,13 +29,15 @@ hypothesis.settings.load_profile("house")
 MadeOnce = Callable[[str, Callable[[Path], None]], Path]
 ZONE = ZoneInfo("Asia/Shanghai")
 END_ON = date(2026, 11, 20)
+LAST_ON = END_ON + timedelta(days=2)
 CUSTOMERS = 1_200
 
 
-# Files that run whole nights or processes, longest first: started last, they would keep one processor waiting.
+# Files that run whole nights or processes, longest first: started last, they would keep one processor waiting. The tour
+# of the README is the first since it needs nothing that all share: the shared night is made beside it.
 LONG = (
-    "faults/", "pipelines/test_dagster", "erasure/test_erasure", "end_to_end/", "erasure/test_postgres",
-    "erasure/test_dagster", "pipelines/test_readme", "erasure/test_kill_swap", "erasure/", "dbt/test_nights",
+    "pipelines/test_readme", "faults/", "pipelines/test_dagster", "erasure/test_erasure", "end_to_end/",
+    "erasure/test_postgres", "erasure/test_dagster", "erasure/test_kill_swap", "erasure/", "dbt/test_nights",
     "analysts/", "pipelines/test_cli_seal", "pipelines/test_dbt_session", "warehouse/test_kill", "api/race/",
     "api/test_schemathesis", "warehouse/test_load_order", "api/jobs/", "api/access/", "api/test_export",
 )  # fmt: skip
@@ -77,24 +82,51 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
 
 
 @pytest.fixture(scope="session")
-def sample_landing(made_once: MadeOnce) -> Path:
-    """A data directory that holds clean sample data and nothing else; copy it before running anything in it."""
+def lend_parsed(made_once: MadeOnce) -> LendParsed:
+    """Spare a data directory that dbt parses the project for it."""
+    return partial(lend, made_once("parsed", parse))
+
+
+@pytest.fixture(scope="session")
+def sample(made_once: MadeOnce) -> Path:
+    """Clean sample data: `data` as it is on the evening of END_ON, and in `later` what lands in the two days after."""
 
     def make(root: Path) -> None:
-        write_sample(DataFolders(root), customers=CUSTOMERS, days=120, seed=7, end_on=END_ON, dirty=False, zone=ZONE)
+        folders, later = DataFolders(root / "data"), DataFolders(root / "later")
+        write_sample(folders, customers=CUSTOMERS, days=120, seed=7, end_on=LAST_ON, dirty=False, zone=ZONE)
+        for batch in waiting(discover(folders), ZONE, after=END_ON):
+            target = later.landing / batch.folder.relative_to(folders.landing)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            batch.folder.rename(target)
 
     return made_once("sample", make)
 
 
 @pytest.fixture(scope="session")
-def night(sample_landing: Path, made_once: MadeOnce) -> PipelineSettings:
+def sample_landing(sample: Path) -> Path:
+    """A data directory that holds clean sample data and nothing else; copy it before running anything in it."""
+    return sample / "data"
+
+
+@pytest.fixture(scope="session")
+def night(sample_landing: Path, lend_parsed: LendParsed, made_once: MadeOnce) -> PipelineSettings:
     """A data directory with one published night; read-only for tests, copy it with `own_copy` to change it."""
 
     def make(root: Path) -> None:
-        shutil.copytree(sample_landing, root / "data")
-        run_night(PipelineSettings(data_dir=root / "data"), as_of=END_ON, clock=MORNING)
+        settings = PipelineSettings(data_dir=root / "data")
+        shutil.copytree(sample_landing, settings.data_dir)
+        lend_parsed(settings)
+        run_night(settings, as_of=END_ON, clock=MORNING)
 
     return PipelineSettings(data_dir=made_once("night", make) / "data")
+
+
+@pytest.fixture(scope="session")
+def chain_night(lend_parsed: LendParsed, made_once: MadeOnce) -> Path:
+    """The small chain of `tests.erasure.first_night` after its first night; copy it before doing anything in it."""
+    from tests.erasure.first_night import make_first_night  # noqa: PLC0415  (it needs this module)
+
+    return made_once("chain", partial(make_first_night, lend_parsed=lend_parsed))
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
+from api.edge.further_rules import further_problems
 from api.errors import PROBLEM_MEDIA_TYPE, ApiError, NotReadyError, Problem, pointer
 from api.storage.database import StoreBusyError, StoreGoneError
 from api.wording import chinese
@@ -76,7 +77,9 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        problems = tuple(_problem_of(item, error.body) for item in error.errors())
+        findings = error.errors()
+        problems = [_problem_of(finding, error.body) for finding in findings]
+        problems += further_problems(request.scope, error.body, findings)
         return problem_answer(request.scope, 422, "Invalid request", problems)
 
     @app.exception_handler(HTTPException)

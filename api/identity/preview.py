@@ -26,7 +26,8 @@ from api.errors import ConflictError, InvalidError, NotReadyError, Problem
 from api.identity import service
 from api.identity.names import shown_key
 from api.identity.repository import buried_keys
-from api.identity.schemas import Members, OverridePreview, ValueType
+from api.identity.rules import NO_KIND, beside_revoke
+from api.identity.schemas import OverridePreview, ValueType
 from api.jobs.context import Finished, JobContext
 from api.jobs.model import Job
 from api.jobs.queue import enqueue
@@ -43,7 +44,6 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("cdp.identity")
 LONGEST_SECONDS = 300.0
 LOOK_SECONDS = 1.0
 
-NO_KIND = Problem("missing", "/kind", "请填写 kind 或 revoke", "Either kind or revoke is needed.")
 TOO_LONG = Problem(
     "preview_too_long",
     "",
@@ -68,7 +68,8 @@ def request_preview(
 ) -> Job:
     """Put the preview into the queue, and its request into the audit log; raises what saving, or revoking, raises."""
     if body.revoke is not None:
-        _require_nothing_else(body)
+        if others := beside_revoke(body):
+            raise InvalidError(*others)
         service.require_in_force(service.find_override(connection, body.revoke))
         proposal: dict[str, Any] = {"revoke": [body.revoke]}
         told: dict[str, Any] = {"revoke": body.revoke}
@@ -172,14 +173,3 @@ def _key_members(row: Mapping[str, Any]) -> list[str]:
         f"{prefix}value_masked" for prefix in ("", "cause_") if row.get(f"{prefix}value_type") == ValueType.BINDING
     ]
     return [name for name in (*_KEYS, *values) if name in row]
-
-
-def _require_nothing_else(body: OverridePreview) -> None:
-    given = [name for name in ("kind", *Members.model_fields) if getattr(body, name) is not None]
-    if given:
-        raise InvalidError(
-            *(
-                Problem("not_for_this_kind", f"/{name}", "与 revoke 不能同时使用", "It cannot stand beside revoke.")
-                for name in given
-            )
-        )

@@ -165,7 +165,7 @@ near as (
 ),
 found as (
     select
-        format('{{:05d}}', percent) || {ref_sql("one_id")} as ref, night as since_night, one_id, customer_key, name,
+        format('{{:05d}}', percent) || {ref_sql("one_id")} as ref, since_night, one_id, customer_key, name,
         list_filter(
             [
                 {{'limit': 'customer_records', 'count': records, 'most': records_limit}},
@@ -173,7 +173,7 @@ found as (
             ],
             lambda one: list_contains(near_limits, one.limit)
         ) as limits
-    from near, served
+    from near
 ),
 {_NEWLY_ABOUT},
 decided as (

@@ -73,7 +73,7 @@ def list_conflicts(query: PageQuery, reader: Reader, desk: CurrentDesk) -> Confl
 @router.get("/near-limit")
 @requires(Permission.IDENTITY_VIEW)
 def list_near_limit(query: PageQuery, reader: Reader, desk: CurrentDesk) -> NearLimitPage:
-    """Customers who are nearly too large to be one person, the nearest first / 接近限制."""
+    """Customers who are nearly too large to be one person, of one night the nearest first / 接近限制."""
     return review_page(reader, desk, Queue.NEAR_LIMIT, query, NearLimitPage)
 
 

@@ -27,9 +27,7 @@ class QueueCount(BaseModel):
     queue: Queue
     total: int = Field(description="Rows in the published version / 总数")
     open: int = Field(description="Those that no override decides / 待处理数")
-    new: int | None = Field(
-        description="New with the published version; null for near-limit, of which no history is kept / 新增数"
-    )
+    new: int = Field(description="New with the published version / 新增数")
 
 
 class Reviews(BaseModel):
@@ -114,7 +112,10 @@ class LimitCount(BaseModel):
 
 
 class NearLimit(Review):
-    """A customer at 80 % of a limit (接近限制), the nearest first: `split` or `detach` takes somebody out."""
+    """A customer at 80 % of a limit (接近限制): `split` or `detach` takes somebody out.
+
+    Of one night the nearest first; `since_night` is that of the OneID, which may have grown by a merge.
+    """
 
     one_id: str
     name: str | None

@@ -72,8 +72,7 @@ def reviews(reader: PublishedReader, desk: Desk) -> Reviews:
         version=pointer.version,
         as_of=pointer.as_of,
         queues=[
-            # Which customers were near a limit before, nobody remembers.
-            QueueCount(queue=queue, total=total, open=undecided, new=None if queue is Queue.NEAR_LIMIT else new)
+            QueueCount(queue=queue, total=total, open=undecided, new=new)
             for queue, (total, undecided, new) in counts.items()
         ],
     )

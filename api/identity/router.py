@@ -12,10 +12,11 @@ from api.access.guard import CurrentActor, require_everybody, requires
 from api.access.permissions import Permission
 from api.contract import answers
 from api.dependencies import CurrentEffects, Reader, Settings, Store
+from api.edge.further_rules import further_rules
 from api.edge.prefix_router import PrefixRouter
 from api.effects import Reply
 from api.identity import preview, service
-from api.identity.rules import shown
+from api.identity.rules import problems_of_new, problems_of_preview, shown
 from api.identity.schemas import NewOverride, Override, OverridePage, OverridePreview, OverrideQuery, Revocation
 from api.jobs.router import WakeWorkers
 from api.jobs.schemas import JobAnswer, job_answer
@@ -49,6 +50,7 @@ def list_overrides(query: Annotated[OverrideQuery, Query()], actor: CurrentActor
 
 @router.post("/overrides", status_code=201, responses=answers(409), response_model=Override)
 @requires(Permission.IDENTITY_MANAGE)
+@further_rules(problems_of_new)
 async def create_override(
     body: NewOverride, actor: CurrentActor, effects: CurrentEffects, reader: Reader, settings: Settings
 ) -> Response:
@@ -69,6 +71,7 @@ async def create_override(
 
 @router.post("/overrides/preview", status_code=202, response_class=Response, responses=PREVIEW_ANSWERS)
 @requires(Permission.IDENTITY_MANAGE)
+@further_rules(problems_of_preview)
 async def preview_override(
     body: OverridePreview,
     actor: CurrentActor,

@@ -4,15 +4,15 @@ Whether its identities exist, and whether it contradicts others, is asked by the
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from api.access.masking import mask_phone
 from api.customers.phones import phone_forms
-from api.errors import InvalidError, Problem
+from api.errors import Problem
 from api.identity.names import shown_key
-from api.identity.schemas import Members, Override, ValueType
+from api.identity.schemas import Members, Override, OverridePreview, ValueType
 from api.storage.overrides import OF_TWO_KEYS, OverrideKind
 
 PATIENT = "patient:"
@@ -42,12 +42,7 @@ NOT_A_UNIONID = Problem("not_a_unionid", "/value", "不是有效的 unionid", "T
 VALUE_TWICE = Problem(
     "value_given_twice", "/value_ref", "value 与 value_ref 只能填写一个", "Send the value or its value_ref, not both."
 )
-UNKNOWN_VALUE = Problem(
-    "unknown_value",
-    "/value_ref",
-    "已发布的数据中没有该待审核取值",
-    "The published version holds no value of this value_ref and value_type.",
-)
+NO_KIND = Problem("missing", "/kind", "请填写 kind 或 revoke", "Either kind or revoke is needed.")
 OWN_BINDING = Problem("same_identity", "/value", "两处为同一个身份", "Both sides are the same identity.")
 SAME_KEY = Problem("same_identity", "/other_key", "两处为同一个身份", "Both sides are the same identity.")
 
@@ -63,63 +58,88 @@ class Draft:
     keys: Mapping[str, str]
 
 
-def draft_of(kind: OverrideKind, body: Members, *, named: str | None = None) -> Draft:
-    """The decision of a kind that a body tells, `value_ref` naming `named`; raises InvalidError with all problems."""
-    given = {name: getattr(body, name) for name in Members.model_fields}
-    wanted = MEMBERS[kind]
+def problems_of(kind: OverrideKind, body: Members, *, unreadable: Collection[str] = ()) -> list[Problem]:
+    """All that a decision of a kind lacks, or has too much or wrong.
+
+    `unreadable` members were sent too but had no shape, which is told elsewhere: `body` is without them.
+    """
+    wanted, sent = MEMBERS[kind], _sent(body, unreadable)
     takes = (*wanted, "value_ref") if "value" in wanted else wanted
-    problems = [_missing(kind, name) for name in wanted if given[name] is None and not _is_named(name, body)]
-    problems += [_unwanted(kind, name) for name, one in given.items() if one is not None and name not in takes]
-    if "value" in wanted and body.value_ref is not None:
-        problems += _wrong_ref(body, named)
-    if problems:
-        raise InvalidError(*problems)
+    told = sent | {"value"} if "value_ref" in sent else sent
+    problems = [_missing(kind, name) for name in wanted if name not in told]
+    problems += [_unwanted(kind, name) for name in Members.model_fields if name in sent and name not in takes]
     if kind in OF_TWO_KEYS:
-        return _of_two_keys(kind, body)
-    return _about_a_value(kind, body, named)
+        return problems + ([SAME_KEY] if body.key is not None and body.key == body.other_key else [])
+    if {"value", "value_ref"} <= sent:
+        problems.append(VALUE_TWICE)
+    return problems + _about_a_value(kind, body)
 
 
-def _is_named(name: str, body: Members) -> bool:
-    return name == "value" and body.value_ref is not None
+def problems_of_new(members: Mapping[str, Any], unreadable: Collection[str]) -> list[Problem]:
+    """What its kind makes of a new decision that lacks its shape; see `api.edge.further_rules`."""
+    body = OverridePreview.model_validate(members)  # where all may be missing
+    return [] if body.kind is None else problems_of(body.kind, body, unreadable=unreadable)
 
 
-def _wrong_ref(body: Members, named: str | None) -> list[Problem]:
-    if body.value is not None:
-        return [VALUE_TWICE]
-    return [UNKNOWN_VALUE] if named is None and body.value_type is not None else []
+def problems_of_preview(members: Mapping[str, Any], unreadable: Collection[str]) -> list[Problem]:
+    """The same of the request for a preview."""
+    body = OverridePreview.model_validate(members)
+    if body.revoke is not None or "revoke" in unreadable:
+        return beside_revoke(body, unreadable=unreadable)
+    if body.kind is None:
+        return [] if "kind" in unreadable else [NO_KIND]
+    return problems_of(body.kind, body, unreadable=unreadable)
 
 
-def _of_two_keys(kind: OverrideKind, body: Members) -> Draft:
-    assert body.key is not None, "it was asked for"
-    assert body.other_key is not None, "it was asked for"
-    if body.key == body.other_key:
-        raise InvalidError(SAME_KEY)
-    # Both ways round it is one decision.
-    a, b = sorted((body.key, body.other_key))
-    return Draft(kind, a, b, None, {"/key": body.key, "/other_key": body.other_key})
+def beside_revoke(body: OverridePreview, *, unreadable: Collection[str] = ()) -> list[Problem]:
+    """Everything that stands beside `revoke` and must not."""
+    sent = _sent(body, unreadable)
+    return [
+        Problem("not_for_this_kind", f"/{name}", "与 revoke 不能同时使用", "It cannot stand beside revoke.")
+        for name in ("kind", *Members.model_fields)
+        if name in sent
+    ]
 
 
-def _about_a_value(kind: OverrideKind, body: Members, named: str | None) -> Draft:
+def identity_keys(body: Members) -> dict[str, str]:
+    """The identity keys of a body, by where they stand."""
+    bound = body.value if body.value_type is ValueType.BINDING else None
+    keys = {"/key": body.key, "/other_key": body.other_key, "/value": bound}
+    return {path: key for path, key in keys.items() if key is not None}
+
+
+def draft_of(kind: OverrideKind, body: Members, *, named: str | None = None) -> Draft:
+    """The decision of a kind that a body without problems tells; its `value_ref` names `named`."""
+    key, keys = body.key or "", identity_keys(body)
+    if kind in OF_TWO_KEYS:
+        # Both ways round it is one decision.
+        a, b = sorted((key, body.other_key or ""))
+        return Draft(kind, a, b, None, keys)
     assert body.value_type is not None, "it was asked for"
-    problems = []
-    if body.value_type not in VALUE_TYPES[kind]:
-        problems.append(_wrong_type(kind))
     # What is named stands in the published version, spelt as evidence spells it.
-    value = _spelt(body.value_type, body.value) if body.value is not None else named
-    assert value is not None, "it was asked for"
-    if isinstance(value, Problem):
-        problems.append(value)
-    elif body.value_type is ValueType.BINDING and value == body.key:
-        problems.append(OWN_BINDING)
-    if kind is OverrideKind.OWNER and not str(body.key).startswith(PATIENT):
+    value = named if body.value is None else _spelt(body.value_type, body.value)
+    assert isinstance(value, str), "it was asked for"
+    a, b = (key, value) if kind is OverrideKind.DETACH else (value, key)
+    return Draft(kind, a, b, body.value_type, keys)
+
+
+def _sent(body: Members, unreadable: Collection[str]) -> set[str]:
+    return body.model_dump(exclude_none=True).keys() | set(unreadable)
+
+
+def _about_a_value(kind: OverrideKind, body: Members) -> list[Problem]:
+    problems = []
+    if body.value_type is not None and body.value_type not in VALUE_TYPES[kind]:
+        problems.append(_wrong_type(kind))
+    if body.value_type is not None and body.value is not None:
+        value = _spelt(body.value_type, body.value)
+        if isinstance(value, Problem):
+            problems.append(value)
+        elif body.value_type is ValueType.BINDING and value == body.key:
+            problems.append(OWN_BINDING)
+    if kind is OverrideKind.OWNER and body.key is not None and not body.key.startswith(PATIENT):
         problems.append(_no_patient("/key"))
-    if problems or isinstance(value, Problem):
-        raise InvalidError(*problems)
-    keys = {} if body.key is None else {"/key": body.key}
-    if body.value_type is ValueType.BINDING:
-        keys["/value"] = value
-    a, b = (body.key, value) if kind is OverrideKind.DETACH else (value, body.key)
-    return Draft(kind, a or "", b or "", body.value_type, keys)
+    return problems
 
 
 def _spelt(value_type: ValueType, value: str) -> str | Problem:

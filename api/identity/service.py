@@ -12,7 +12,7 @@ from api.caller import Caller
 from api.errors import ConflictError, InvalidError, NotFoundError, Problem
 from api.identity import repository
 from api.identity.repository import Row
-from api.identity.rules import Draft, draft_of, masked_value, shown
+from api.identity.rules import Draft, draft_of, identity_keys, masked_value, problems_of, shown
 from api.identity.schemas import Members, NewOverride, Override, OverridePage, OverrideQuery, Revocation, ValueType
 from api.identity.value_refs import value_of_ref
 from api.keyset import Place
@@ -22,6 +22,12 @@ from segment_engine.runtime.published import PublishedReader
 from segment_engine.runtime.secret import person_digest
 
 NO_OVERRIDE = Problem("override_unknown", "/path/override_id", "人工规则不存在", "There is no such override.")
+UNKNOWN_VALUE = Problem(
+    "unknown_value",
+    "/value_ref",
+    "已发布的数据中没有该待审核取值",
+    "The published version holds no value of this value_ref and value_type.",
+)
 REVOKED = Problem("override_revoked", "", "该人工规则已撤销", "The override is revoked already.")
 
 
@@ -48,14 +54,21 @@ def create_override(
 def known_draft(
     connection: Connection, reader: PublishedReader, kind: OverrideKind, body: Members, *, secret: bytes
 ) -> Draft:
-    """The decision that a body tells, about identities that are there; raises InvalidError."""
-    draft = draft_of(kind, body, named=value_of_ref(reader, body, secret=secret))
+    """The decision that a body tells, about identities that are there; raises InvalidError with all problems."""
+    named = value_of_ref(reader, body, secret=secret)
+    problems = problems_of(kind, body)
+    told = {one.path for one in problems}
+    keys = identity_keys(body)
     with reader.cursor() as (cursor, _):
-        known = repository.known_keys(cursor, connection, draft.keys.values(), secret=secret)
-    unknown = [_unknown(path) for path, key in draft.keys.items() if key not in known]
-    if unknown:
-        raise InvalidError(*unknown)
-    return draft
+        known = repository.known_keys(cursor, connection, keys.values(), secret=secret)
+    unknown = [_unknown(path) for path, key in keys.items() if key not in known]
+    if named is None and body.value_ref is not None and body.value_type is not None:
+        unknown.append(UNKNOWN_VALUE)
+    # Of a member that makes no sense, nobody needs to hear that it is unknown as well.
+    problems += [one for one in unknown if one.path not in told]
+    if problems:
+        raise InvalidError(*problems)
+    return draft_of(kind, body, named=named)
 
 
 def revoke_override(

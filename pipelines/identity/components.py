@@ -13,9 +13,9 @@ def connected_components(left: Ints, right: Ints, *, count: int) -> Ints:
     """Label every node of `0 … count-1` with the smallest node it is connected to.
 
     in:  one link per position of left and right (either direction, repeats and loops allowed)
-    out: int64[count]; a node without links is its own label
+    out: int32[count]; a node without links is its own label
     """
-    label = np.arange(count, dtype=np.int64)
+    label: Ints = np.arange(count, dtype=np.int32)
     while left.size:
         low, high = np.minimum(left, right), np.maximum(left, right)
         np.minimum.at(label, high, low)

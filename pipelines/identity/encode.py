@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from pipelines.identity.frames import distinct, fetch, fetch_ints, number_rows, store
+from pipelines.identity.frames import distinct, fetch, fetch_ints, has_repeats, number_rows, store
 from pipelines.identity.model import KINDS, IdentityInputError, Ints
 
 TIER_BITS = 40
@@ -85,7 +85,7 @@ def encode_records(con: duckdb.DuckDBPyConnection, identities: str, *, assignmen
         left join {assignment} as last using (key)
     """)
     number_rows(con, "night_record", "row")
-    _refuse_bad_records(con)
+    _refuse_unknown_kinds(con)
     found = fetch(
         con,
         """
@@ -100,23 +100,25 @@ def encode_records(con: duckdb.DuckDBPyConnection, identities: str, *, assignmen
         from night_record
         """,
     )
+    if has_repeats(found["key_hash"]):
+        _refuse_repeated_keys(con)
     order = _by_first_seen(con, found["row"], found["seen_us"])
     if not found["is_member"].all():
         order = order[found["is_member"][order]]
-    rec_of_row = np.full(found["row"].size, -1)
-    row = found["row"][order].astype(np.int64)
+    row = found["row"][order]
+    rec_of_row = np.full(found["row"].size, -1, dtype=np.int32)
     rec_of_row[row] = np.arange(order.size)
     # Ranks are few: on bytes the stable sort is a counting sort.
     kind_rank = found["kind_rank"][order]
-    by_idx = np.argsort(kind_rank, kind="stable")
+    by_idx = np.argsort(kind_rank, kind="stable").astype(np.int32)
     idx = np.empty_like(by_idx)
     idx[by_idx] = np.arange(by_idx.size)
     return Records(
         row=row,
-        kind_rank=kind_rank.astype(np.int64),
+        kind_rank=kind_rank,
         idx=idx,
-        old=found["old"][order].astype(np.int64),
-        was_present=found["was_present"][order].astype(np.int64),
+        old=found["old"][order],
+        was_present=found["was_present"][order],
         by_idx=by_idx,
         rec_of_row=rec_of_row,
         key_hash=found["key_hash"][order],
@@ -148,6 +150,7 @@ def encode_evidence(con: duckdb.DuckDBPyConnection, evidence: str, hashes: str, 
     ).fetchone()
     assert counts is not None
     assert counts[0] == counts[1], f"two texts share a hash: {counts}"
+    _keep_strongest(con)
     _detach(con)
     row, val, shape, strength = fetch_ints(con, "select row, val, shape, strength from night_evidence")
     rec = records.rec_of_row[row]
@@ -164,14 +167,14 @@ def text_ranks(con: duckdb.DuckDBPyConnection, values: Ints) -> Ints:
     (ordered,) = fetch_ints(
         con, "select val from night_asked_value inner join night_value using (val) order by value_type, value"
     )
-    place = np.empty(int(asked.max(initial=-1)) + 1, dtype=np.int64)
+    place = np.empty(int(asked.max(initial=-1)) + 1, dtype=np.int32)
     place[ordered] = np.arange(asked.size)
     return place[values]
 
 
 def _by_first_seen(con: duckdb.DuckDBPyConnection, row: Ints, seen_us: Ints) -> Ints:
     """Positions ordered by (first seen, key). Keys are only compared where two records were seen in one instant."""
-    order = pl.Series(seen_us).arg_sort().to_numpy().astype(np.int64)
+    order = pl.Series(seen_us).arg_sort().to_numpy().astype(np.int32)
     seen = seen_us[order]
     same = seen[1:] == seen[:-1]
     tied = np.flatnonzero(np.append(same, False) | np.insert(same, 0, False))
@@ -186,7 +189,7 @@ def _by_first_seen(con: duckdb.DuckDBPyConnection, row: Ints, seen_us: Ints) -> 
     return order
 
 
-def _refuse_bad_records(con: duckdb.DuckDBPyConnection) -> None:
+def _refuse_unknown_kinds(con: duckdb.DuckDBPyConnection) -> None:
     bad = con.execute("select key, kind from night_record where kind_rank < 0 or key is null order by all").fetchall()
     if bad:
         raise IdentityInputError(
@@ -195,17 +198,18 @@ def _refuse_bad_records(con: duckdb.DuckDBPyConnection) -> None:
             f"{len(bad)} identities without key or known kind",
             bad,
         )
-    if con.execute("select 1 from night_digest where records > 1 limit 1").fetchone():
-        repeated = con.execute("""
-            select key, count(*) from night_record group by key having count(*) > 1 order by key
-        """).fetchall()
-        raise IdentityInputError(
-            "duplicate_key", f"{len(repeated)} 个 key 重复", f"{len(repeated)} keys repeat", repeated
-        )
+
+
+def _refuse_repeated_keys(con: duckdb.DuckDBPyConnection) -> None:
+    repeated = con.execute("""
+        select key, count(*) from night_record group by key having count(*) > 1 order by key
+    """).fetchall()
+    assert repeated, "two keys share a hash"
+    raise IdentityInputError("duplicate_key", f"{len(repeated)} 个 key 重复", f"{len(repeated)} keys repeat", repeated)
 
 
 def _refuse_unknown_keys(con: duckdb.DuckDBPyConnection, evidence: str) -> None:
-    if not con.execute("select 1 from night_digest where records = 0 limit 1").fetchone():
+    if not con.execute("select 1 from night_digest where not is_record limit 1").fetchone():
         return
     unknown = con.execute(f"""
         select key, value_type, value
@@ -220,6 +224,17 @@ def _refuse_unknown_keys(con: duckdb.DuckDBPyConnection, evidence: str) -> None:
         f"{len(unknown)} evidence rows name an identity that does not exist",
         unknown,
     )
+
+
+def _keep_strongest(con: duckdb.DuckDBPyConnection) -> None:
+    """Keep one row per record and value."""
+    row, val = fetch_ints(con, "select row, val from night_evidence")
+    if not has_repeats(row.astype(np.int64) << 32 | val):
+        return
+    con.execute("""
+        create or replace temp table night_evidence as
+        select row, val, any_value(shape) as shape, min(strength) as strength from night_evidence group by row, val
+    """)
 
 
 def _detach(con: duckdb.DuckDBPyConnection) -> None:

@@ -39,7 +39,7 @@ def label_components(
     assignment, registry, untouched = state.before("assignment"), state.before("registry"), state.now("registry")
     for step in (_OVERLAP, _HEIR, _SURVIVOR):
         con.execute(step.format(assignment=assignment, registry=registry))
-    key_of_component = np.full(records.count, -1)
+    key_of_component = np.full(records.count, -1, dtype=np.int32)
     survivor, survivor_key = fetch_ints(con, "select component, customer_key from night_survivor")
     key_of_component[survivor] = survivor_key
     # A component's label is its founder's rec.

@@ -61,7 +61,7 @@ def partition(
 ) -> Partition:
     """Join records along links as far as the limits allow."""
     voice = _voices(con, overrides, records)
-    merged = np.flatnonzero(voice != np.arange(records.count))
+    merged = np.flatnonzero(voice != np.arange(records.count)).astype(np.int32)
     unlimited = connected_components(
         np.concatenate([links.rec, merged]), np.concatenate([links.first, voice[merged]]), count=records.count
     )
@@ -105,7 +105,7 @@ def _recs_of_keys(con: duckdb.DuckDBPyConnection, keys: Iterable[str], records: 
 
 def _voices(con: duckdb.DuckDBPyConnection, overrides: Overrides, records: Records) -> Ints:
     """For each rec the first (by idx) of the records that operators declared one person with it."""
-    voice = np.arange(records.count)
+    voice: Ints = np.arange(records.count, dtype=np.int32)
     groups = overrides.merged()
     recs = _recs_of_keys(con, [key for keys in groups for key in keys], records) if groups else {}
     for keys in groups:
@@ -164,7 +164,7 @@ def _distinct_unionids(component: Ints, speaks: Truths, rules: _Rules) -> Ints:
     rec, val = rules.unionids
     heard = speaks[rec]
     width = int(val.max(initial=0)) + 1
-    pairs = np.sort(component[rec[heard]] * width + val[heard])
+    pairs = np.sort(component[rec[heard]].astype(np.int64) * width + val[heard])
     first = np.insert(pairs[1:] != pairs[:-1], 0, True) if pairs.size else np.empty(0, dtype=np.bool_)
     return np.bincount(pairs[first] // width, minlength=component.size)
 

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 ALGORITHM_VERSION: Final = 2
 """Part of a night's fingerprint: raise it when the same input may give another partition or other events."""
 
-Ints = NDArray[np.int64]
+Ints = NDArray[np.signedinteger[Any]]
+"""As narrow as what they count allows, mostly 32 bits: a product of two must be widened first."""
 Truths = NDArray[np.bool_]
 
 

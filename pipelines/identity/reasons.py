@@ -37,7 +37,7 @@ def accepted_links(links: Links, partition: Partition, records: Records) -> Link
 def standing_reasons(con: duckdb.DuckDBPyConnection, links: Links, partition: Partition, records: Records) -> Reasons:
     """Choose each record's reason by (tier, position, value type, value); the other record is the first by idx."""
     chosen = _strongest(con, links, records.count)
-    val, via = np.full(records.count, NONE), np.full(records.count, NONE)
+    val, via = np.full((2, records.count), NONE, dtype=np.int32)
     rec = links.rec[chosen]
     val[rec] = links.val[chosen]
     via[rec] = np.where(links.first[chosen] == rec, links.second[chosen], links.first[chosen])

@@ -120,6 +120,8 @@ def run_steps(
     with watch.step("encode"):
         records = encode_records(con, inputs.identities, assignment=state.before("assignment"))
         evidence = encode_evidence(con, inputs.evidence, inputs.hashes, records)
+        # The largest of tonight's tables, and needed no more.
+        con.execute(f"drop table {inputs.hashes}")
     with watch.step("states"):
         if config.limits:
             value_states.judge_values(con, blocked, config)

@@ -41,24 +41,29 @@ class Inputs:
 def digest_inputs(con: duckdb.DuckDBPyConnection, identities: str, evidence: str, blocked: str) -> str:
     """Write the input down as hashes; returns a text that is the same for the same rows in any order.
 
-    night_hash: key_hash, value_hash, shape, strength, one row per (key, value), see `encode.Evidence`
-    night_digest: key_hash, digest, records, one row per key; records is 1 but for input that is refused
+    night_hash: key_hash, value_hash, shape, strength, one row per evidence row, see `encode.Evidence`
+    night_digest: key_hash, digest, is_record, one row per key (more where it repeats); an unknown key is no record
     night_blocked_hash: value_hash
     """
     con.execute(_HASH.format(evidence=evidence))
     con.execute(f"""
         create or replace temp table night_digest as
-        select key_hash, bit_xor(digest) as digest, count(*) filter (is_record) as records
-        from (
+        with
+        records as (
             select
                 hash(key) as key_hash,
-                hash(kind, first_seen_at, name_norm, birth_date, id_number, is_minor) as digest,
-                true as is_record
+                hash(kind, first_seen_at, name_norm, birth_date, id_number, is_minor) as digest
             from {identities}
-            union all
-            select key_hash, hash(value_hash, strength), false from night_hash
+        ),
+        carried as (
+            select key_hash, sum(hash(value_hash, strength)) as digest from night_hash group by key_hash
         )
-        group by key_hash
+        select
+            key_hash,
+            hash(records.digest, carried.digest) as digest,
+            records.digest is not null as is_record
+        from records
+        full join carried using (key_hash)
     """)
     con.execute(f"""
         create or replace temp table night_blocked_hash as
@@ -66,7 +71,7 @@ def digest_inputs(con: duckdb.DuckDBPyConnection, identities: str, evidence: str
     """)
     row = con.execute("""
         select
-            (select count(*) || ':' || coalesce(sum(hash(key_hash, digest, records)), 0) from night_digest),
+            (select count(*) || ':' || coalesce(sum(hash(key_hash, digest, is_record)), 0) from night_digest),
             (select count(*) || ':' || coalesce(sum(value_hash), 0) from night_blocked_hash)
     """).fetchone()
     assert row is not None
@@ -94,7 +99,7 @@ def take_input_of(con: duckdb.DuckDBPyConnection, last: State, evidence: str) ->
     """Write the tables of `digest_inputs` for the input that `last` was made of, and that nothing in it changed."""
     con.execute(_HASH.format(evidence=evidence))
     con.execute(f"""
-        create or replace temp table night_digest as select key_hash, digest, 1 as records from {last.now("seen")};
+        create or replace temp table night_digest as select key_hash, digest, true as is_record from {last.now("seen")};
         create or replace temp table night_blocked_hash as from {last.now("blocked_seen")};
         create or replace temp table night_changed (key_hash ubigint, is_there boolean, was_there boolean)
     """)
@@ -151,11 +156,15 @@ def _changes_are_few(con: duckdb.DuckDBPyConnection, state: State, part_at_most:
         select
             (select count(*) from night_changed),
             (select count(*) from {state.now("seen")}),
-            -- Evidence of nobody, or keys that repeat: the whole night says which.
-            exists (select 1 from night_digest where records <> 1)
+            (select count(*) from night_digest),
+            (select count(*) from night_changed where not was_there),
+            (select count(*) from night_changed where not is_there),
+            exists (select 1 from night_digest where not is_record)
     """).fetchone()
     assert row is not None
-    changed, seen, is_refused = row
+    changed, seen, known, new, gone, is_unknown = row
+    # Evidence of nobody, or keys that repeat: the whole night says which.
+    is_refused = is_unknown or known - new != seen - gone
     return not is_refused and bool(changed < seen * part_at_most)
 
 
@@ -178,19 +187,14 @@ def _store_merged(con: duckdb.DuckDBPyConnection, groups: list[list[str]]) -> No
 
 _HASH = f"""
     create or replace temp table night_hash as
-    select key_hash, value_hash, any_value(shape) as shape, min((tier << {TIER_BITS}) + position) as strength
-    from (
-        select
-            hash(key) as key_hash,
-            hash(value_type, value) as value_hash,
-            case value_type when 'binding' then {BINDING} when 'unionid' then {UNIONID} else {PHONE} end::tinyint
-                as shape,
-            coalesce(tier, case value_type when 'binding' then 1 when 'unionid' then 2 else 3 end)::bigint as tier,
-            coalesce(position, 0)::bigint as position
-        from {{evidence}}
-        where value <> '' and value_type is not null
-    )
-    group by key_hash, value_hash
+    select
+        hash(key) as key_hash,
+        hash(value_type, value) as value_hash,
+        case value_type when 'binding' then {BINDING} when 'unionid' then {UNIONID} else {PHONE} end::tinyint as shape,
+        (coalesce(tier, case value_type when 'binding' then 1 when 'unionid' then 2 else 3 end)::bigint << {TIER_BITS})
+        + coalesce(position, 0) as strength
+    from {{evidence}}
+    where value <> '' and value_type is not null
 """
 
 _CHANGED_VALUE = """

@@ -127,19 +127,21 @@ def admitted_links(con: duckdb.DuckDBPyConnection, evidence: Evidence, records: 
     denied_row, denied_val = fetch_ints(con, "select row, val from night_denied")
     value_count = int(evidence.val.max(initial=-1)) + 1
     keep = ~_marked(unusable_values(con), value_count)[evidence.val]
-    keep &= ~(_marked(contested, value_count)[evidence.val] & (records.kind_rank[evidence.rec] == PATIENT_RANK))
+    asked = np.flatnonzero(_marked(contested, value_count)[evidence.val])
+    keep[asked[records.kind_rank[evidence.rec[asked]] == PATIENT_RANK]] = False
     if denied_val.size:
         asked = np.flatnonzero(_marked(denied_val, value_count)[evidence.val])
-        pairs = evidence.rec[asked] * value_count + evidence.val[asked]
-        keep[asked] &= ~np.isin(pairs, records.rec_of_row[denied_row] * value_count + denied_val)
+        pairs = evidence.rec[asked].astype(np.int64) * value_count + evidence.val[asked]
+        keep[asked] &= ~np.isin(pairs, records.rec_of_row[denied_row].astype(np.int64) * value_count + denied_val)
     keep &= (np.bincount(evidence.val[keep], minlength=value_count) > 1)[evidence.val]
-    return paired_links(np.flatnonzero(keep), evidence.rec[keep], evidence.val[keep], evidence.strength[keep], records)
+    place = np.flatnonzero(keep).astype(np.int32)
+    return paired_links(place, evidence.rec[place], evidence.val[place], evidence.strength[place], records)
 
 
 def paired_links(place: Ints, rec: Ints, val: Ints, strength: Ints, records: Records) -> Links:
     """Links with the first two carriers of their values; every value must have two."""
     idx = records.idx[rec]
-    first, second = np.full((2, int(val.max(initial=-1)) + 1), records.count)
+    first, second = np.full((2, int(val.max(initial=-1)) + 1), records.count, dtype=np.int32)
     np.minimum.at(first, val, idx)
     later = idx != first[val]
     np.minimum.at(second, val[later], idx[later])

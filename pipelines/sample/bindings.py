@@ -1,14 +1,18 @@
-"""Which patient files an account may act for: the own file, children's files, now and then a spouse's.
+"""Which patient files an account may act for: the own file, children's files, now and then a spouse's; and since when.
 
-Used by fans and mini-program users alike; the rows differ and live in `official_account` and `mini_program`.
+Used by fans and mini-program users alike; who is bound to whom differs and lives in `official_account` and
+`mini_program`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 
 from pipelines.sample.accounts import Accounts
-from pipelines.sample.draw import Bools, Ints, Rng, chance
+from pipelines.sample.batches import Rows
+from pipelines.sample.draw import Bools, Ints, Rng, between, chance, moment, never, within
 from pipelines.sample.files import Files
 from pipelines.sample.people import People
 
@@ -43,6 +47,42 @@ def ties_of(rng: Rng, people: People, files: Files, accounts: Accounts, *, own: 
         file=np.concatenate([own_file[self_at], mate_file[mate_at], child_file]),
         relation=np.concatenate([np.full(len(self_at), SELF), np.full(len(mate_at), SPOUSE), wrong]).astype(np.int64),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """When accounts are bound, in seconds: `soonest` to `latest` after they came, and `margin` before the season ends.
+
+    A few bindings are undone, at most `longest` later.
+    """
+
+    soonest: int
+    latest: int
+    margin: int
+    longest: int
+
+
+def binding_rows(rng: Rng, season_close: int, since: Ints, pace: Pace, bound: Mapping[str, pl.Series]) -> Rows:
+    """One row per binding: the columns that tell who is `bound` to whom, then since when and until when.
+
+    since: when the account of each binding came
+    """
+    size = len(since)
+    bound_at = since + within(between(rng, pace.soonest, pace.latest, size), season_close - pace.margin - since)
+    undone_at = bound_at + between(rng, 3600, pace.longest, size)
+    undone = chance(rng, size, 0.03) & (undone_at < season_close)
+    changed = np.where(undone, undone_at, bound_at)
+    frame = pl.DataFrame(
+        {
+            **bound,
+            "bound_at": moment(bound_at),
+            "unbound_at": moment(undone_at, undone),
+            "is_deleted": never(size),
+            "updated_at": moment(changed),
+        }
+    )
+    before = {"unbound_at": pl.lit(None), "updated_at": pl.col("bound_at")}
+    return Rows(frame=frame, born=bound_at, changed=changed, before=before)
 
 
 def _children(people: People, files: Files, holder: Ints) -> tuple[Ints, Ints]:

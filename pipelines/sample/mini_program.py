@@ -6,7 +6,7 @@ import polars as pl
 from pipelines.sample import names
 from pipelines.sample.accounts import MINI_APP, Accounts
 from pipelines.sample.batches import Rows
-from pipelines.sample.bindings import RELATIONS, ties_of
+from pipelines.sample.bindings import RELATIONS, Pace, binding_rows, ties_of
 from pipelines.sample.draw import (
     DAY,
     between,
@@ -14,16 +14,16 @@ from pipelines.sample.draw import (
     choose,
     join,
     moment,
-    never,
     only,
     option,
     own_ids,
     texts,
-    within,
 )
 from pipelines.sample.files import Files
 from pipelines.sample.people import People
 from pipelines.sample.world import World
+
+_BINDING = Pace(soonest=120, latest=30 * DAY, margin=1800, longest=150 * DAY)
 
 
 def user_rows(world: World, chunk: int, people: People, users: Accounts) -> Rows:
@@ -59,24 +59,11 @@ def user_binding_rows(world: World, chunk: int, people: People, files: Files, us
     """Rows of mini_program/bindings (就诊人): the own file and, for parents, the children's files."""
     rng = world.rng(chunk, "mini_program/bindings")
     ties = ties_of(rng, people, files, users, own=0.5, child=0.65)
-    size = len(ties.account)
-    since = users.since[ties.account]
-    bound = since + within(between(rng, 120, 30 * DAY, size), world.season.close - 1800 - since)
-    undone_at = bound + between(rng, 3600, 150 * DAY, size)
-    undone = chance(rng, size, 0.03) & (undone_at < world.season.close)
-    changed = np.where(undone, undone_at, bound)
-    frame = pl.DataFrame(
-        {
-            "binding_id": own_ids("MB", chunk, size),
-            "app_id": pl.repeat(MINI_APP, size, eager=True),
-            "openid": users.ids.gather(ties.account),
-            "patient_id": files.ids.gather(ties.file),
-            "relation": option(RELATIONS, ties.relation),
-            "bound_at": moment(bound),
-            "unbound_at": moment(undone_at, undone),
-            "is_deleted": never(size),
-            "updated_at": moment(changed),
-        }
-    )
-    before = {"unbound_at": pl.lit(None), "updated_at": pl.col("bound_at")}
-    return Rows(frame=frame, born=bound, changed=changed, before=before)
+    bound = {
+        "binding_id": own_ids("MB", chunk, len(ties.account)),
+        "app_id": pl.repeat(MINI_APP, len(ties.account), eager=True),
+        "openid": users.ids.gather(ties.account),
+        "patient_id": files.ids.gather(ties.file),
+        "relation": option(RELATIONS, ties.relation),
+    }
+    return binding_rows(rng, world.season.close, users.since[ties.account], _BINDING, bound)

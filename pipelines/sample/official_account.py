@@ -5,7 +5,7 @@ import polars as pl
 
 from pipelines.sample.accounts import FAN_APPS, Accounts
 from pipelines.sample.batches import Rows
-from pipelines.sample.bindings import RELATIONS, ties_of
+from pipelines.sample.bindings import RELATIONS, Pace, binding_rows, ties_of
 from pipelines.sample.draw import (
     DAY,
     Dice,
@@ -20,7 +20,6 @@ from pipelines.sample.draw import (
     option,
     own_ids,
     texts,
-    within,
 )
 from pipelines.sample.files import Files
 from pipelines.sample.people import People
@@ -28,6 +27,7 @@ from pipelines.sample.world import World
 
 _SCENES = ("ADD_SCENE_QR_CODE", "ADD_SCENE_SEARCH", "ADD_SCENE_PROFILE_CARD", "ADD_SCENE_PAID", "ADD_SCENE_OTHERS")
 _SCENE = Dice((0.62, 0.16, 0.1, 0.06, 0.06))
+_BINDING = Pace(soonest=60, latest=20 * DAY, margin=3600, longest=200 * DAY)
 
 
 def left_at(world: World, chunk: int, fans: Accounts) -> tuple[np.ndarray, np.ndarray]:
@@ -79,24 +79,12 @@ def fan_binding_rows(world: World, chunk: int, people: People, files: Files, fan
     person = fans.person[account]
     stale = people.changed_phone[person] & chance(rng, size, 0.5)
     phone = choose(stale, people.former_phone.gather(person), people.phone.gather(person))
-    since = fans.since[account]
-    bound = since + within(between(rng, 60, 20 * DAY, size), world.season.close - 3600 - since)
-    undone_at = bound + between(rng, 3600, 200 * DAY, size)
-    undone = chance(rng, size, 0.03) & (undone_at < world.season.close)
-    changed = np.where(undone, undone_at, bound)
-    frame = pl.DataFrame(
-        {
-            "binding_id": own_ids("FB", chunk, size),
-            "app_id": texts(FAN_APPS, fans.brand[account]),
-            "openid": fans.ids.gather(account),
-            "phone": phone,
-            "patient_id": lookup(files.ids, file, known),
-            "relation": option(RELATIONS, np.concatenate([ties.relation, np.zeros(len(alone), dtype=np.int64)])),
-            "bound_at": moment(bound),
-            "unbound_at": moment(undone_at, undone),
-            "is_deleted": never(size),
-            "updated_at": moment(changed),
-        }
-    )
-    before = {"unbound_at": pl.lit(None), "updated_at": pl.col("bound_at")}
-    return Rows(frame=frame, born=bound, changed=changed, before=before)
+    bound = {
+        "binding_id": own_ids("FB", chunk, size),
+        "app_id": texts(FAN_APPS, fans.brand[account]),
+        "openid": fans.ids.gather(account),
+        "phone": phone,
+        "patient_id": lookup(files.ids, file, known),
+        "relation": option(RELATIONS, np.concatenate([ties.relation, np.zeros(len(alone), dtype=np.int64)])),
+    }
+    return binding_rows(rng, world.season.close, fans.since[account], _BINDING, bound)

@@ -11,6 +11,9 @@ from duckdb import DuckDBPyConnection
 
 from pipelines.ingest.problems import Problem
 
+# Without primary keys. DuckDB keeps a key in nodes of whose bytes up to 14 in a row are unused, and writes those as the
+# process's memory left them (duckdb/duckdb#23382): a phone of somebody erased would fit. The writer lock and
+# `known_batches` keep the rows unique.
 LEDGER_TABLES = (
     """
     create table if not exists ingest.batch (
@@ -33,8 +36,7 @@ LEDGER_TABLES = (
         refusal_message_zh varchar,
         refusal_message_en varchar,
         check (status <> 'loaded' or loaded_rows + rejected_rows + erased_rows = manifest_rows),
-        check ((status = 'refused') = (refusal_code is not null)),
-        primary key (source, table_name, batch_id, manifest_sha256)
+        check ((status = 'refused') = (refusal_code is not null))
     )
     """,
     """
@@ -51,9 +53,9 @@ LEDGER_TABLES = (
     )
     """,
     # Requests whose customer this file does not know any more, and whether a version built from it was served since.
-    "create table if not exists ingest.erasure (request_id varchar primary key, is_served boolean not null)",
+    "create table if not exists ingest.erasure (request_id varchar not null, is_served boolean not null)",
     # Digests of what identified these customers, to recognise them in rows that are refused.
-    "create table if not exists ingest.erased_value (digest varchar primary key)",
+    "create table if not exists ingest.erased_value (digest varchar not null)",
 )
 
 

@@ -136,13 +136,14 @@ def carry_over(con: DuckDBPyConnection, requests: Sequence[ErasureRequest], land
             _keep_batch(con, *identity)
     con.execute(f"insert into ingest.erasure from {OLD}.ingest.erasure")
     con.execute(
-        "insert or ignore into ingest.erasure select unnest($ids::varchar[]), false",
+        "insert into ingest.erasure select request_id, false from (select unnest($ids::varchar[]) as request_id)"
+        " anti join ingest.erasure using (request_id)",
         {"ids": [request.request_id for request in requests]},
     )
     con.execute(f"insert into ingest.erased_value from {OLD}.ingest.erased_value")
     con.execute(
-        "insert or ignore into ingest.erased_value select distinct value_digest(text) from erased_text"
-        " where length(text) >= $least",
+        "insert into ingest.erased_value select value_digest(text) from erased_text where length(text) >= $least"
+        " except from ingest.erased_value",
         {"least": SHORTEST_TEXT},
     )
 

@@ -28,8 +28,7 @@ SEGMENT_TABLE = """
         batch_id varchar not null,
         file varchar not null,
         columns varchar[] not null,
-        rows bigint not null,
-        primary key (file)
+        rows bigint not null
     )
 """
 

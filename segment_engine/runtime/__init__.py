@@ -1,1 +1,1 @@
-"""The only rooms of `segment_engine` that touch disk and DuckDB; shared by `pipelines` and `api`."""
+"""The only rooms of `segment_engine` that touch disk, DuckDB and the terminal; shared by `pipelines` and `api`."""

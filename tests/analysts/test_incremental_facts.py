@@ -1,15 +1,12 @@
 """Facts that grow by batches end every night as a full rebuild would have made them."""
 
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
-
 import duckdb
 import pytest
 
 from pipelines.settings import PipelineSettings
-from pipelines.warehouse.dbt import DbtFailedError, run_dbt, target_path
+from pipelines.warehouse.dbt import DbtFailedError, run_dbt
 from tests.conftest import END_ON
+from tests.parsed import LendParsed
 
 # fact → its raw tables, each with its key and the column that names whose event it is
 GROWING = {
@@ -23,21 +20,9 @@ GROWING = {
 }
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("growing")
-
-
-@pytest.fixture
-def own_copy(night: PipelineSettings, place: Path) -> Iterator[PipelineSettings]:
-    """The shared night, for one test after another at one place: dbt parses the project anew for each new place."""
-    settings = PipelineSettings(data_dir=place / "data")
-    shutil.copytree(night.data_dir, settings.data_dir)
-    if (place / "parsed").exists():
-        shutil.copytree(place / "parsed", target_path(settings), dirs_exist_ok=True)
-    yield settings
-    shutil.copytree(target_path(settings), place / "parsed", dirs_exist_ok=True)
-    shutil.rmtree(settings.data_dir)
+@pytest.fixture(autouse=True)
+def parsed(own_copy: PipelineSettings, lend_parsed: LendParsed) -> None:
+    lend_parsed(own_copy)
 
 
 def contents(settings: PipelineSettings) -> dict[str, tuple[int, int]]:

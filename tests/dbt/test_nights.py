@@ -145,6 +145,41 @@ def test_history_knows_published_nights_only(data_dir: Path, first_night: Outcom
     ]
 
 
+def test_near_a_limit_since_the_first_served_night_of_an_unbroken_row(
+    data_dir: Path, first_night: Outcome, tmp_path: Path
+):
+    folder = tmp_path / "data"
+    copytree(data_dir, folder)
+    nights = [FIRST_NIGHT + timedelta(days=days) for days in range(5)]
+
+    def near(sizes: dict[int, int], night: date, *, served: bool = True) -> dict[str, date]:
+        """Who is near a limit, and since when, when the customers have so many identities; 0 is merged into 1."""
+        padding = {number: [f"lead:leads:{number}-{one}" for one in range(size)] for number, size in sizes.items()}
+        customers = {number: [*EVERYWHERE[number], *padding[number]][:size] for number, size in sizes.items() if size}
+        state = assignments(customers)
+        state["identity.registry"] += [
+            {"one_id": f"C{number}", "customer_key": number, "status": "merged", "merged_into": "C1"}
+            for number, size in sizes.items()
+            if not size
+        ]
+        write_state(folder / "build" / "warehouse.duckdb", state)
+        models = ("one_id_alias", "dim_identity", "dim_customer", "identity_near_limit")
+        assert run_dbt(folder, "run", "--select", *models, as_of=night).with_status("error") == set()
+        if served:
+            publish(folder, f"{night:%Y%m%d}-01")
+        return dict(_rows(folder, "select one_id, since_night from serving.marts.identity_near_limit order by all"))
+
+    assert near({0: 48, 1: 47}, nights[0]) == {"C0": nights[0]}
+    assert near({0: 49, 1: 48}, nights[1], served=False) == {"C0": nights[0], "C1": nights[1]}
+    assert near({0: 49, 1: 48}, nights[2]) == {"C0": nights[0], "C1": nights[2]}
+    # The served night once more: as before; without C1, which then was never near; with C1 again.
+    assert near({0: 49, 1: 48}, nights[2]) == {"C0": nights[0], "C1": nights[2]}
+    assert near({0: 49, 1: 5}, nights[2]) == {"C0": nights[0]}
+    # A survivor who was not near is new, though the merged id was near; its night is over when it comes back.
+    assert near({0: 0, 1: 55}, nights[3]) == {"C1": nights[3]}
+    assert near({0: 50, 1: 50}, nights[4]) == {"C0": nights[4], "C1": nights[3]}
+
+
 def test_one_table_that_stops_is_warned_of_though_its_source_goes_on(data_dir: Path, tmp_path: Path):
     copytree(data_dir, tmp_path / "data")
     stale, refused, tolerable = ("saas", "patients"), ("leads", "leads"), ("saas", "visits")

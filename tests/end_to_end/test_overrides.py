@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -17,8 +18,8 @@ from pipelines.nightly import RunRecord, run_night
 from pipelines.settings import PipelineSettings
 from segment_engine.runtime.published import open_current
 from tests.api.conftest import bearer, make_actor
-from tests.conftest import MadeOnce
-from tests.erasure.first_night import DAY, SEGMENT_ROWS, clock, make_first_night
+from tests.erasure.first_night import DAY, SEGMENT_ROWS, clock
+from tests.parsed import LendParsed
 
 DECIDED, REVOKED = DAY + timedelta(days=1), DAY + timedelta(days=2)
 WALTER, ZOE = "patient:saas:walter-patient", "patient:saas:zoe-patient"
@@ -46,10 +47,11 @@ def customers(settings: PipelineSettings) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def life(made_once: MadeOnce, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
+def life(chain_night: Path, lend_parsed: LendParsed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
     root = tmp_path_factory.mktemp("overrides") / "data"
-    shutil.copytree(made_once("chain", make_first_night), root)
+    shutil.copytree(chain_night, root)
     settings = PipelineSettings(data_dir=root)
+    lend_parsed(settings)
     app = create_app(ApiSettings(data_dir=root, rate_limit_per_address=0, job_workers=1))
     with pytest.MonkeyPatch.context() as patch, TestClient(app) as client:
         patch.setattr("pipelines.warehouse.segments.SEGMENT_ROWS", SEGMENT_ROWS)

@@ -16,6 +16,7 @@ from pipelines.warehouse.landing import newest_seal
 from segment_engine.runtime.published import open_current
 from tests.conftest import END_ON, ZONE, FixedClock
 from tests.ingest.factory import jsonl_text, land
+from tests.parsed import LendParsed
 
 TODAY = END_ON + timedelta(days=1)
 NOON = FixedClock(datetime(2026, 11, 21, 12, tzinfo=ZONE))
@@ -60,8 +61,9 @@ def somebody(settings: PipelineSettings) -> tuple[str, str]:
 
 
 @pytest.fixture
-def day(own_copy: PipelineSettings) -> Iterator[tuple[PipelineSettings, str, list[RunRecord]]]:
+def day(own_copy: PipelineSettings, lend_parsed: LendParsed) -> Iterator[tuple[PipelineSettings, str, list[RunRecord]]]:
     """A day on which a fan arrives twice: new, then another one; the customer they are, and the refreshes."""
+    lend_parsed(own_copy)
     phone, one_id = somebody(own_copy)
     arrive(own_copy, fan="new-fan", phone=phone, batch_id="morning")
     runs = [refresh(own_copy, clock=NOON)]

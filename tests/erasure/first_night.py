@@ -11,6 +11,7 @@ from pipelines.settings import PipelineSettings
 from segment_engine.runtime.published import open_current
 from tests.conftest import FixedClock
 from tests.erasure.world import ZONE, Someone, chain, is_refused_of, texts_of
+from tests.parsed import LendParsed
 
 # Rows of most first batches are kept as segments, those of the others in the tail.
 SEGMENT_ROWS = 3
@@ -28,9 +29,10 @@ def clock(day: date) -> FixedClock:
     return FixedClock(datetime.combine(day + timedelta(days=1), datetime.min.time(), ZONE) + timedelta(minutes=30))
 
 
-def make_first_night(root: Path) -> None:
+def make_first_night(root: Path, lend_parsed: LendParsed) -> None:
     """Land the chain in a new data directory and run its first night."""
     settings = PipelineSettings(data_dir=root)
+    lend_parsed(settings)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pipelines.warehouse.segments.SEGMENT_ROWS", SEGMENT_ROWS)
         chain(settings, DAY, [CANARY, WALTER, ZOE], quarantined=REFUSED)

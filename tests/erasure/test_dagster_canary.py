@@ -24,6 +24,7 @@ from tests.conftest import END_ON, MORNING
 from tests.erasure.canary import found_in
 from tests.erasure.world import Someone, land
 from tests.ingest import factory
+from tests.parsed import LendParsed
 
 CANARY = Someone("canary", "13712340987")
 TWIN = Someone("canary", CANARY.phone, same_as="twin")
@@ -79,10 +80,11 @@ class Kept:
 
 
 @pytest.fixture(scope="module")
-def kept(night: PipelineSettings, tmp_path_factory: pytest.TempPathFactory) -> Kept:
+def kept(night: PipelineSettings, lend_parsed: LendParsed, tmp_path_factory: pytest.TempPathFactory) -> Kept:
     root = tmp_path_factory.mktemp("dagster")
     shutil.copytree(night.data_dir, root / "data")
     settings = PipelineSettings(data_dir=root / "data")
+    lend_parsed(settings)
     with duckdb.connect(str(settings.folders.marts)) as con:
         con.execute("create temp table one as select * from marts.fct_payment where customer_key is not null limit 1")
         con.execute("delete from marts.fct_payment where customer_key = (select customer_key from one)")

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from sqlalchemy import Connection
 
@@ -36,6 +37,7 @@ from tests.erasure.first_night import (
     clock,
 )
 from tests.erasure.world import ZONE, land, open_store
+from tests.parsed import LendParsed
 
 CONTRACTS = load_contracts()
 RESTRICTED = [contract for contract in CONTRACTS.values() if contract.erasure == "restrict"]
@@ -144,10 +146,11 @@ class Life:
 
 
 @pytest.fixture(scope="module")
-def life(first_night: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
+def life(chain_night: Path, lend_parsed: LendParsed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
     root = tmp_path_factory.mktemp("erasure") / "data"
-    shutil.copytree(first_night, root)
+    shutil.copytree(chain_night, root)
     settings = PipelineSettings(data_dir=root)
+    lend_parsed(settings)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pipelines.warehouse.segments.SEGMENT_ROWS", SEGMENT_ROWS)
         open_store(settings, canarys_keys(settings)[0])
@@ -215,6 +218,18 @@ def test_orders_that_ask_for_nothing_change_nothing(life: Life) -> None:
 
 def test_no_file_tells_of_the_erased_person_in_any_form(life: Life) -> None:
     assert life.erased.found == {}
+
+
+def test_no_file_has_an_index_since_its_unused_bytes_may_hold_whatever_the_process_had_in_memory(life: Life) -> None:
+    files = sorted(life.settings.data_dir.rglob("*.duckdb"))
+    indexes = []
+    for file in files:
+        with duckdb.connect(str(file), read_only=True) as con:
+            keys = "select table_name from duckdb_constraints() where constraint_type in ('PRIMARY KEY', 'UNIQUE')"
+            indexes += con.execute(f"{keys} union all select table_name from duckdb_indexes()").fetchall()
+
+    assert {file.name for file in files} >= {"warehouse.duckdb", "serving.duckdb", life.erased.pointer.file}
+    assert indexes == []
 
 
 def test_an_erased_person_is_no_customer_and_the_others_keep_their_numbers(life: Life) -> None:

@@ -21,6 +21,7 @@ from tests.api.conftest import bearer, make_actor
 from tests.erasure.canary import found_in
 from tests.erasure.first_night import CANARY, DAY, GONE, KEPT, SEGMENT_ROWS, canarys_keys, clock
 from tests.erasure.world import open_store
+from tests.parsed import LendParsed
 from tests.stores import PostgresStores
 
 # Texts that tell the person in the restricted rows' record numbers are none of the store's either.
@@ -45,13 +46,17 @@ class Life:
 
 @pytest.fixture(scope="module")
 def life(
-    first_night: Path, postgres_stores: PostgresStores, tmp_path_factory: pytest.TempPathFactory
+    chain_night: Path,
+    lend_parsed: LendParsed,
+    postgres_stores: PostgresStores,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Life]:
     root = tmp_path_factory.mktemp("postgres") / "data"
-    shutil.copytree(first_night, root)
+    shutil.copytree(chain_night, root)
     with postgres_stores.new(root) as store, pytest.MonkeyPatch.context() as patch:
         patch.setattr("pipelines.warehouse.segments.SEGMENT_ROWS", SEGMENT_ROWS)
         settings = PipelineSettings(data_dir=root, **store)
+        lend_parsed(settings)
         one_id, keys = canarys_keys(settings)
         open_store(settings, one_id)
         secret = tenant_secret(settings)

@@ -12,52 +12,62 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import date, timedelta
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipelines.identity.state import last_night
-from pipelines.nightly import is_interrupted, read_runs
+from pipelines.nightly import is_interrupted, read_runs, run_night
 from pipelines.settings import PipelineSettings
 from pipelines.warehouse.connection import connect_warehouse
 from segment_engine.runtime.folders import DataFolders
 from segment_engine.runtime.published import Pointer, open_current, read_pointer
-from tests.conftest import END_ON
+from tests.conftest import END_ON, LAST_ON, ZONE, FixedClock
+from tests.parsed import LendParsed
 
 pytestmark = pytest.mark.timeout(1200)
 
 ROUNDS = 2
 ATTEMPTS = 10
-DAY_BEFORE, DAY, DAY_AFTER = END_ON - timedelta(days=2), END_ON - timedelta(days=1), END_ON
-# It goes on from what was published (decision 0003), so a night that was killed is no step of it.
-BY_PUBLICATION = {"marts.customer_attribute_history"}
+DAY_BEFORE, DAY, DAY_AFTER = END_ON, END_ON + timedelta(days=1), LAST_ON
+# They go on from what was published (decision 0003), so a night that was killed is no step of them.
+BY_PUBLICATION = {"marts.customer_attribute_history", "marts.identity_value_state"}
 
 # A night that kills itself when a function of `steps` is called, so that the place is the same each time.
 KILLED = """
 import os, signal, sys
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from pipelines import steps
-from pipelines.clock import SystemClock
 from pipelines.nightly import run_night
 from pipelines.settings import PipelineSettings
 
-root, day, name = sys.argv[1:]
+root, day, now, name = sys.argv[1:]
 setattr(steps, name, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
-settings = PipelineSettings(data_dir=Path(root))
-run_night(settings, as_of=date.fromisoformat(day), clock=SystemClock(settings.zone))
+clock = SimpleNamespace(now=lambda: datetime.fromisoformat(now))
+run_night(PipelineSettings(data_dir=Path(root)), as_of=date.fromisoformat(day), clock=clock)
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Calm:
-    """Nights undisturbed: the directory after the first, what each later one served, and the slowest's seconds."""
+    """Nights undisturbed: the directory after the first and at last, what the others served, the slowest's seconds."""
 
-    after_first: Path
+    after_first: PipelineSettings
+    root: Path
+    lend_parsed: LendParsed
     served: dict[date, Pointer]
     seconds: float
+
+
+def begin_again(calm: Calm, root: Path) -> None:
+    """Lay a directory after the first night at another place."""
+    shutil.copytree(calm.after_first.data_dir, root)
+    calm.lend_parsed(PipelineSettings(data_dir=root))
 
 
 def start(root: Path, *command: str) -> subprocess.Popen[bytes]:
@@ -73,8 +83,14 @@ def start_night(root: Path, day: date) -> subprocess.Popen[bytes]:
     return start(root, "-m", "pipelines.cli", "nightly", "--as-of", day.isoformat())
 
 
+def morning_after(day: date) -> datetime:
+    return datetime.combine(day + timedelta(days=1), datetime.min.time(), ZONE) + timedelta(minutes=30)
+
+
 def whole_night(root: Path, day: date) -> Pointer:
-    assert start_night(root, day).wait() == 0
+    # Nobody kills it, so it needs no process of its own; an hour after the one that was killed.
+    clock = FixedClock(morning_after(day) + timedelta(hours=1))
+    run_night(PipelineSettings(data_dir=root), as_of=day, clock=clock)
     pointer = served(root)
     assert pointer.as_of == day
     return pointer
@@ -84,16 +100,14 @@ def served(root: Path) -> Pointer:
     return read_pointer(PipelineSettings(data_dir=root).folders)
 
 
-def calm_nights(landing: Path, work: Path) -> Calm:
-    root, after_first = work / "calm", work / "after_first"
-    shutil.copytree(landing, root)
-    whole_night(root, DAY_BEFORE)
-    shutil.copytree(root, after_first)
+def calm_nights(root: Path, after_first: PipelineSettings, lend_parsed: LendParsed) -> Calm:
+    calm = Calm(after_first, root, lend_parsed, {}, 0)
+    begin_again(calm, root)
     pointers = {day: whole_night(root, day) for day in (DAY, DAY_AFTER)}
     slowest = max(
         sum(step["seconds"] for step in run.steps) for run in read_runs(PipelineSettings(data_dir=root).folders)
     )
-    return Calm(after_first, pointers, slowest)
+    return replace(calm, served=pointers, seconds=slowest)
 
 
 def interrupted_runs(root: Path) -> list[str]:
@@ -136,7 +150,7 @@ def different(one: Pointer, other: Pointer) -> set[str]:
 
 def killed_again_and_again(calm: Calm, root: Path, dice: random.Random, rounds: int) -> None:
     """Nights of DAY killed at random moments, until one of them has moved the pointer."""
-    shutil.copytree(calm.after_first, root)
+    begin_again(calm, root)
     before = served(root)
     for _ in range(rounds):
         kill_at_a_random_moment(root, dice, calm.seconds)
@@ -147,9 +161,15 @@ def killed_again_and_again(calm: Calm, root: Path, dice: random.Random, rounds: 
 
 
 @pytest.fixture(scope="module")
-def calm(sample_landing: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Calm]:
+def calm(
+    night: PipelineSettings, sample: Path, lend_parsed: LendParsed, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Calm]:
     work = tmp_path_factory.mktemp("calm")
-    yield calm_nights(sample_landing, work)
+    after_first = PipelineSettings(data_dir=work / "after_first")
+    shutil.copytree(night.data_dir, after_first.data_dir)
+    # Of DAY and DAY_AFTER; no night loads a batch before its day.
+    shutil.copytree(sample / "later" / "landing", after_first.folders.landing, dirs_exist_ok=True)
+    yield calm_nights(work / "calm", after_first, lend_parsed)
     shutil.rmtree(work)
 
 
@@ -160,7 +180,7 @@ def without_day(calm: Calm, tmp_path_factory: pytest.TempPathFactory) -> Pointer
     Its batches are there, but new customers of both days get their ids in one night, in another order.
     """
     root = tmp_path_factory.mktemp("skipping") / "data"
-    shutil.copytree(calm.after_first, root)
+    begin_again(calm, root)
     return whole_night(root, DAY_AFTER)
 
 
@@ -200,8 +220,9 @@ def test_the_night_after_one_killed_at_a_random_moment_ends_where_undisturbed_ni
 
 
 def after_a_night_killed_before(step: str, calm: Calm, root: Path) -> Pointer:
-    shutil.copytree(calm.after_first, root)
-    assert start(root, "-c", KILLED, str(root), DAY.isoformat(), step).wait() == -signal.SIGKILL
+    begin_again(calm, root)
+    killed = start(root, "-c", KILLED, str(root), DAY.isoformat(), morning_after(DAY).isoformat(), step)
+    assert killed.wait() == -signal.SIGKILL
     assert resolved(root, DAY) == (step in {"build_marts", "publish"})
     after = whole_night(root, DAY_AFTER)
     assert len(interrupted_runs(root)) == 1
@@ -237,6 +258,24 @@ def test_a_night_killed_between_identity_and_marts_is_to_the_next_one_as_if_it_h
     assert different(served(after_killed_marts), calm.served[DAY_AFTER]) - BY_PUBLICATION == set()
 
 
+def test_the_states_of_values_after_a_killed_night_differ_only_in_the_night_since_which_they_are_shown(
+    calm: Calm, after_killed_marts: Path
+) -> None:
+    undisturbed, after = value_states(calm.root), value_states(after_killed_marts)
+
+    assert after.keys() == undisturbed.keys()
+    assert {key for key, state in after.items() if state[1:] != undisturbed[key][1:]} == set()
+    assert {state[0] for state in after.values()} <= {DAY_BEFORE, DAY_AFTER}
+    assert DAY in {state[0] for state in undisturbed.values()}
+
+
+def value_states(root: Path) -> dict[tuple[str, str], tuple[Any, ...]]:
+    """By type and value of what identity was given: since when its state is shown, then what is told of it."""
+    query = "select value_type, value, since_night, * exclude (since_night) from marts.identity_value_state"
+    with open_current(DataFolders(root), timezone="Asia/Shanghai")[0] as con:
+        return {row[:2]: row[2:] for row in con.execute(query).fetchall()}
+
+
 def test_a_killed_night_was_never_published_so_the_history_tells_its_changes_by_the_night_after(
     after_killed_marts: Path,
 ) -> None:
@@ -250,16 +289,18 @@ def test_a_killed_night_was_never_published_so_the_history_tells_its_changes_by_
 
 if __name__ == "__main__":
     import tempfile
+    from functools import partial
 
     from pipelines.sample.generate import write_sample
-    from tests.conftest import ZONE
+    from tests.parsed import lend, parse
 
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        write_sample(
-            DataFolders(work / "landing_only"), customers=1_200, days=120, seed=7, end_on=END_ON, dirty=False, zone=ZONE
-        )
-        undisturbed = calm_nights(work / "landing_only", work)
+        first = PipelineSettings(data_dir=work / "first")
+        write_sample(first.folders, customers=1_200, days=120, seed=7, end_on=DAY_AFTER, dirty=False, zone=ZONE)
+        whole_night(first.data_dir, DAY_BEFORE)
+        parse(work / "parsed")
+        undisturbed = calm_nights(work / "calm", first, partial(lend, work / "parsed"))
         for number in range(int(sys.argv[1]) if len(sys.argv) > 1 else 5):
             rough = work / str(number)
             killed_again_and_again(undisturbed, rough, random.Random(number), ROUNDS)  # noqa: S311

@@ -1,4 +1,4 @@
-"""`cdp seal`: files dropped by hand, and the days they may have."""
+"""`cdp seal`: files dropped by hand, and the days they may have; a night of one is in `end_to_end`."""
 
 import json
 from datetime import timedelta
@@ -13,18 +13,6 @@ from pipelines.clock import SystemClock
 from pipelines.settings import PipelineSettings
 from tests.dropped import clinics_by_hand
 from tests.pipelines.conftest import of
-
-
-def test_files_dropped_by_hand_are_sealed_and_loaded(runner: CliRunner, own_copy: PipelineSettings) -> None:
-    folder = clinics_by_hand(own_copy)
-
-    sealed = runner.invoke(app, ["seal", str(folder), "--from", "2026-11-20", "--to", "2026-11-20"], env=of(own_copy))
-    night = runner.invoke(app, ["nightly", "--as-of", "2026-11-20"], env=of(own_copy))
-    found = runner.invoke(app, ["sql", "select clinic_name from dim_clinic where clinic_id = 'HAND'"], env=of(own_copy))
-
-    assert "1 rows" in sealed.output
-    assert night.exit_code == 0, night.output
-    assert "手工门诊" in found.output
 
 
 @pytest.mark.parametrize(

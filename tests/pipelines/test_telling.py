@@ -17,6 +17,7 @@ from pipelines.settings import PipelineSettings
 from pipelines.telling import reason, told, without_values
 from pipelines.warehouse.dbt import DbtFailedError, run_dbt
 from tests.conftest import END_ON
+from tests.parsed import LendParsed
 
 CANARY = "13712340987"
 QUOTING = [
@@ -93,8 +94,9 @@ def test_a_store_that_does_not_answer_is_told_by_what_the_driver_says_without_th
 
 
 def test_a_model_that_fails_in_a_night_is_told_without_the_value_that_dbts_own_log_keeps(
-    own_copy: PipelineSettings,
+    own_copy: PipelineSettings, lend_parsed: LendParsed
 ) -> None:
+    lend_parsed(own_copy)
     half = 9_223_372_036_854_775_807
     with duckdb.connect(str(own_copy.folders.marts)) as con:
         con.execute("create temp table one as select * from marts.fct_payment where customer_key is not null limit 1")

@@ -1,8 +1,9 @@
 {{ config(fail_calc='coalesce(max(moved), 0)') }}
-{%- set limits = var('breaker') -%}
-{%- set base_event, base_identity = breaker_base('identity_event'), breaker_base('dim_identity') %}
+{%- set limits, base_identity = var('breaker'), breaker_base('dim_identity') -%}
+{%- set base_event = breaker_base('identity_event') %}
 -- Moved is who belongs to another customer than in what was published last of an earlier day: runs of one day add up,
--- and a night that was stopped here and followed by the next is still asked about. Erased persons' records are not there any more and count on neither side.
+-- and a night that was stopped here and followed by the next is still asked about. Erased persons' records are not
+-- there any more and count on neither side.
 with
 present as (select identity_key, one_id from {{ ref('dim_identity') }} where is_present),
 logged as (

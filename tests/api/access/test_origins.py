@@ -23,9 +23,8 @@ def ask(client: TestClient, one_id: str, headers: dict[str, str] | None = None) 
 @pytest.fixture(scope="module")
 def known(rows: Rows) -> dict[str, Any]:
     """A customer of whom much is known."""
-    return next(
-        row for row in rows if row["phone"] and row["is_lead"] and row["consultant_name"] and row["source_level_1"]
-    )
+    told = ("phone", "is_lead", "consultant_name", "source_level_1", "birth_date")
+    return next(row for row in rows if all(row[name] for name in told))
 
 
 def test_every_value_comes_with_the_record_it_is_from(

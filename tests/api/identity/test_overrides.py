@@ -69,8 +69,9 @@ def test_every_kind_is_kept_as_it_was_meant(client: TestClient, people: People) 
 REFUSED: list[tuple[str, dict[str, Any], set[tuple[str, str]]]] = [
     ("marry", {}, {("enum", "/kind")}),
     ("merge", {}, {("missing", "/key"), ("missing", "/other_key")}),
-    ("merge", {"key": "a", "other_key": "a"}, {("same_identity", "/other_key")}),
-    ("split", {"key": "a", "other_key": "b", "value": "1"}, {("not_for_this_kind", "/value")}),
+    ("merge", {"key": "a", "other_key": "a"}, {("unknown_identity", "/key"), ("same_identity", "/other_key")}),
+    ("split", {"key": "a", "other_key": "b", "value": "1"},
+     {("not_for_this_kind", "/value"), ("unknown_identity", "/key"), ("unknown_identity", "/other_key")}),
     ("block", {"key": "a", **PHONE}, {("not_for_this_kind", "/key")}),
     ("block", {"value_type": "phone", "value": "abc"}, {("not_a_phone", "/value")}),
     ("block", {"value_type": "unionid", "value": "王芳"}, {("not_a_unionid", "/value")}),
@@ -79,13 +80,28 @@ REFUSED: list[tuple[str, dict[str, Any], set[tuple[str, str]]]] = [
     ("owner", {"key": "lead:leads:1", "value_type": "unionid", "value": "王"},
      {("not_for_this_kind", "/value_type"), ("not_a_unionid", "/value"), ("not_a_patient", "/key")}),
     ("detach", {"key": "lead:leads:1", "value_type": "binding", "value": "lead:leads:2"},
-     {("not_a_patient", "/value")}),
+     {("not_a_patient", "/value"), ("unknown_identity", "/key")}),
     ("detach", {"key": "patient:saas:1", "value_type": "binding", "value": "patient:saas:1"},
-     {("same_identity", "/value")}),
+     {("same_identity", "/value"), ("unknown_identity", "/key")}),
     ("merge", {"key": "patient:saas:?", "other_key": "lead:leads:?"},
      {("unknown_identity", "/key"), ("unknown_identity", "/other_key")}),
     ("detach", {"key": "lead:leads:?", "value_type": "binding", "value": "patient:saas:?"},
      {("unknown_identity", "/key"), ("unknown_identity", "/value")}),
+    ("owner", {"key": "patient:saas:?", "value_type": "phone", "value": "abc"},
+     {("unknown_identity", "/key"), ("not_a_phone", "/value")}),
+    ("owner", {"value_type": "phone", "value": "abc"}, {("missing", "/key"), ("not_a_phone", "/value")}),
+    # Some members without their shape: the kind judges the others.
+    ("marry", {"key": 5}, {("enum", "/kind"), ("string_type", "/key")}),
+    ("merge", {"key": 5}, {("string_type", "/key"), ("missing", "/other_key")}),
+    ("split", {"key": "a", "other_key": "a", "value": 5, "colour": "red"},
+     {("same_identity", "/other_key"), ("string_type", "/value"), ("not_for_this_kind", "/value"),
+      ("extra_forbidden", "/colour")}),
+    ("owner", {"key": "lead:leads:1", "value_type": "email", "value": "abc"},
+     {("not_a_patient", "/key"), ("enum", "/value_type")}),
+    ("block", {"key": "a", "value_type": "phone", "value_ref": ["x"]},
+     {("not_for_this_kind", "/key"), ("string_type", "/value_ref")}),
+    ("allow", {"value_type": "phone", "value": "abc", "value_ref": 7},
+     {("not_a_phone", "/value"), ("string_type", "/value_ref"), ("value_given_twice", "/value_ref")}),
 ]  # fmt: skip
 
 
@@ -96,6 +112,19 @@ def test_what_makes_no_sense_is_refused_with_every_problem(client: TestClient) -
     assert {place: found(answer) for place, answer in answers.items()} == {
         place: problems for place, (*_, problems) in enumerate(REFUSED)
     }
+
+
+def test_what_shape_and_kind_forbid_is_told_in_one_answer(client: TestClient) -> None:
+    def answer(body: Any) -> set[tuple[str, str]]:
+        return found(client.post("/v1/identity/overrides", json=body, headers=once()))
+
+    assert answer({"kind": "merge", "key": "a"}) == {("missing", "/reason"), ("missing", "/other_key")}
+    assert answer({"kind": "block", "key": "a", "value": 1, "reason": "", "revoke": "ov_1"}) == {
+        ("string_too_short", "/reason"), ("extra_forbidden", "/revoke"), ("string_type", "/value"),
+        ("missing", "/value_type"), ("not_for_this_kind", "/key"),
+    }  # fmt: skip
+    assert answer({"key": "a"}) == {("missing", "/kind"), ("missing", "/reason")}
+    assert answer(["merge"]) == {("model_attributes_type", "")}
 
 
 def test_a_decision_that_contradicts_standing_ones_is_refused_by_their_ids(client: TestClient, people: People) -> None:

@@ -75,6 +75,12 @@ def test_what_saving_refuses_a_preview_refuses_alike(client: TestClient, people:
     assert found(ask(client)) == {("missing", "/kind")}
     told = ask(client, kind="merge", key=a, revoke=merge.json()["id"])
     assert found(told) == {("not_for_this_kind", "/kind"), ("not_for_this_kind", "/key")}
+    told = ask(client, revoke=5, kind="marry", key="a", value=[])
+    assert found(told) == {
+        ("string_type", "/revoke"), ("enum", "/kind"), ("string_type", "/value"),
+        *(("not_for_this_kind", path) for path in ("/kind", "/key", "/value")),
+    }  # fmt: skip
+    assert found(ask(client, key=5)) == {("string_type", "/key"), ("missing", "/kind")}
     split = ask(client, kind="split", key=b, other_key=a)
     assert (split.status_code, found(split)) == (409, {("split_inside_merge", "")})
     unknown, again = ask(client, revoke="ov_x"), ask(client, revoke=block.json()["id"])

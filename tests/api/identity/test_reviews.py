@@ -78,11 +78,11 @@ def world(own_copy: PipelineSettings, make_client: MakeClient, people: People) -
             f"""
             insert into identity_near_limit by name
             select number as customer_key, one_id, records, unionids, 60 as records_limit, 3 as unionids_limit,
-                near_limits
+                near_limits, since::date as since_night
             from (values
-                ({numbers[0]}, '{one_ids[0]}', 50, 0, ['customer_records']),
-                ({numbers[1]}, '{one_ids[1]}', 48, 3, ['customer_records', 'customer_unions'])
-            ) as t (number, one_id, records, unionids, near_limits)
+                ({numbers[0]}, '{one_ids[0]}', 50, 0, ['customer_records'], '{NIGHT}'),
+                ({numbers[1]}, '{one_ids[1]}', 48, 3, ['customer_records', 'customer_unions'], '{BEFORE}')
+            ) as t (number, one_id, records, unionids, near_limits, since)
             """
         )
         con.execute(
@@ -145,7 +145,7 @@ def test_the_overview_counts_every_queue_and_what_is_new(world: World) -> None:
     told = {one["queue"]: (one["total"], one["open"], one["new"]) for one in answer["queues"]}
     assert (answer["as_of"], tuple(told)) == (NIGHT, QUEUES)
     assert told == {
-        "contested-values": (2, 2, 1), "hubs": (2, 2, 1), "conflicts": (2, 2, 1), "near-limit": (2, 2, None),
+        "contested-values": (2, 2, 1), "hubs": (2, 2, 1), "conflicts": (2, 2, 1), "near-limit": (2, 2, 1),
         "changes": (2, 2, 2),
     }  # fmt: skip
 
@@ -237,7 +237,11 @@ def test_a_reference_that_names_nothing_or_too_much_is_refused(world: World) -> 
         ("block", {"value_ref": ref}, {("missing", "/value_type")}),
         ("allow", {"value_type": "phone", "value_ref": ref, "value": HUB}, {("value_given_twice", "/value_ref")}),
         ("owner", {"value_type": "phone", "value_ref": ref, "key": "lead:leads:1"}, {("not_a_patient", "/key")}),
-        ("merge", {"key": "a", "other_key": "b", "value_ref": ref}, {("not_for_this_kind", "/value_ref")}),
+        (
+            "merge",
+            {"key": "a", "other_key": "a", "value_ref": ref},
+            {("not_for_this_kind", "/value_ref"), ("same_identity", "/other_key"), ("unknown_identity", "/key")},
+        ),
     ]
 
     answers = [decide(world.client, kind, **members) for kind, members, _ in refused]
@@ -277,16 +281,26 @@ def test_a_conflict_is_decided_by_joining_parting_or_detaching_its_sides(world: 
     assert decided(client, "conflicts") == [None, None]
 
 
-def test_a_customer_near_a_limit_tells_which_and_how_near_the_nearest_first(world: World) -> None:
-    full, less = read(world.client, "near-limit")
+def test_a_customer_near_a_limit_tells_which_how_near_and_since_when(world: World) -> None:
+    less, full = read(world.client, "near-limit")
 
+    assert (less["since_night"], full["since_night"]) == (NIGHT, BEFORE)
     assert (full["one_id"], full["name"]) == (world.one_ids[1], world.names[1])
     assert full["limits"] == [
         {"limit": "customer_records", "count": 48, "most": 60}, {"limit": "customer_unions", "count": 3, "most": 3},
     ]  # fmt: skip
     assert less["limits"] == [{"limit": "customer_records", "count": 50, "most": 60}]
     split = made(decide(world.client, "split", key=world.keys[1], other_key=world.keys[2]))
-    assert decided(world.client, "near-limit") == [split, None]
+    assert decided(world.client, "near-limit") == [None, split]
+
+
+def test_of_those_near_a_limit_since_the_same_night_the_nearest_is_first(world: World) -> None:
+    world.rewrite(f"update identity_near_limit set since_night = '{BEFORE}'")
+
+    whole = read(world.client, "near-limit")
+
+    assert [row["one_id"] for row in whole] == [world.one_ids[1], world.one_ids[0]]
+    assert read(world.client, "near-limit", limit=1) == whole
 
 
 def test_a_change_tells_what_is_at_stake_and_what_moved_and_a_new_decision_decides_it(world: World) -> None:
@@ -342,12 +356,12 @@ def test_only_who_reaches_every_customer_reads_the_queues(world: World) -> None:
 
 
 def test_a_version_of_an_earlier_release_has_no_queues_yet(world: World) -> None:
-    world.rewrite("drop table identity_conflict")
+    world.rewrite("drop table identity_conflict; alter table identity_near_limit drop column since_night")
     world.rewrite("drop view if exists analyst.identity_value_state; drop table identity_value_state")
 
-    answers = [world.client.get(path) for path in ("/v1/identity/reviews", "/v1/identity/reviews/conflicts")]
+    answers = [world.client.get(f"/v1/identity/reviews{path}") for path in ("", "/conflicts", "/near-limit")]
 
-    assert [(answer.status_code, found(answer)) for answer in answers] == [(503, {("reviews_not_published", "")})] * 2
+    assert [(answer.status_code, found(answer)) for answer in answers] == [(503, {("reviews_not_published", "")})] * 3
     refused = decide(world.client, "block", value_type="phone", value_ref="x")
     assert (refused.status_code, found(refused)) == (422, {("unknown_value", "/value_ref")})
 

@@ -49,5 +49,26 @@ measured as (
             lambda name: name is not null
         ) as near_limits
     from counted
+),
+-- A night that was not published showed nobody its customers, so only what is served counts.
+standing as (
+    {% if has_published('identity_near_limit') -%}
+    -- A version of an earlier release has no nights.
+    select one_id, since_night
+    from (
+        select null::varchar as one_id, null::date as since_night where false
+        union all by name
+        select * from {{ source('published', 'identity_near_limit') }}
+    )
+    where since_night < {{ as_of() }}
+    {%- else -%}
+    select one_id, {{ as_of() }} as since_night from measured where false
+    {%- endif %}
 )
-select * from measured where len(near_limits) > 0
+-- By the id, which a rebuild keeps: a merge into a customer who was not near a limit is new tonight, whoever they were.
+select
+    measured.*,
+    coalesce(standing.since_night, {{ as_of() }}) as since_night
+from measured
+left join standing using (one_id)
+where len(measured.near_limits) > 0
