@@ -204,7 +204,11 @@ def _run_steps(
 
     def publish() -> StepReport:
         publication, report = steps.publish(
-            settings, as_of, run_id=record.run_id, now=clock.now().astimezone(settings.zone)
+            settings,
+            as_of,
+            run_id=record.run_id,
+            now=clock.now().astimezone(settings.zone),
+            accepted=record.accepted,
         )
         record.status = "succeeded" if publication.status == "published" else "unchanged"
         record.version = publication.pointer.version

@@ -6,7 +6,7 @@ The order of the steps, progress and run records live in `pipelines.nightly`; wi
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import duckdb
 
+from pipelines.breaker import COMPARING
 from pipelines.erasure.orders import (
     ErasureOrders,
     ErasureRequest,
@@ -277,10 +278,13 @@ def _built_for(settings: PipelineSettings, as_of: date, stage: Stage) -> Built:
     return built
 
 
-def publish(settings: PipelineSettings, as_of: date, *, run_id: str, now: datetime) -> tuple[Publication, StepReport]:
+def publish(
+    settings: PipelineSettings, as_of: date, *, run_id: str, now: datetime, accepted: Sequence[str] = ()
+) -> tuple[Publication, StepReport]:
     """Publish what was built and checked, then remove versions that are too old; raises NotCheckedError otherwise.
 
-    The version carries the fingerprint of the inputs it was built from, never one computed now.
+    The version carries the fingerprint of the inputs it was built from, never one computed now. `accepted` are the
+    checks that an operator let pass.
     """
     fingerprint = _built_for(settings, as_of, Stage.CHECKED).fingerprint
     publication = publish_marts(
@@ -291,6 +295,7 @@ def publish(settings: PipelineSettings, as_of: date, *, run_id: str, now: dateti
         fingerprint=fingerprint,
         catalog_json=catalog_json(settings),
         anew=not all(_purged(settings).values()),
+        count_anew=not COMPARING.isdisjoint(accepted),
     )
     removed = complete_erasures(settings, run_id=run_id, now=now) + remove_old_versions(settings, now=now)
     pointer = publication.pointer

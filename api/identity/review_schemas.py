@@ -123,12 +123,15 @@ class NearLimit(Review):
 
 
 class Party(BaseModel):
-    """A customer of a change; without name, money or appointment once they are merged into the other."""
+    """A customer of a change; without name, money, appointment or treatment once they are merged into the other."""
 
     one_id: str
     name: str | None
     stored_value_fen: int = Field(description="储值余额,单位:分")
     next_appointment_at: datetime | None
+    open_treatments: int | None = Field(
+        description="Items of treatment not finished; null where the version does not tell / 未完成的治疗项目数"
+    )
 
 
 class MovedIdentity(BaseModel):
@@ -140,7 +143,7 @@ class MovedIdentity(BaseModel):
 
 
 class Change(Review):
-    """A merge or move of the night where money or an appointment is at stake: `split` takes it back."""
+    """A merge or move of the night where money, an appointment or a treatment is at stake: `split` takes it back."""
 
     from_customer: Party
     to_customer: Party

@@ -187,7 +187,13 @@ def _near_limit(look: _Look, row: Row) -> NearLimit:
 def _change(look: _Look, row: Row) -> Change:
     def party(side: str) -> Party:
         same = ("one_id", "stored_value_fen", "next_appointment_at")
-        return Party(**{name: row[f"{side}_{name}"] for name in same}, name=look.name(row[f"{side}_name"]))
+        # A version from before this was a column does not tell it.
+        treatments = row.get(f"{side}_open_treatments")
+        return Party(
+            **{name: row[f"{side}_{name}"] for name in same},
+            open_treatments=treatments,
+            name=look.name(row[f"{side}_name"]),
+        )
 
     same = ("since_night", "decided_by", "is_merged", "moved_records")
     moved = [

@@ -1,6 +1,22 @@
 {# Which value of an attribute survives is declared in `vars` of dbt_project.yml and becomes SQL here. #}
 
-{# What each source can say of a customer: attribute → expression over the rows that the source's model reads. #}
+{# The numbers that operators took off records (`detach`): what the relation `detached` of a model holds. #}
+{% macro detached() -%}
+    select a as key, b as number from {{ source('identity', 'override_seen') }} where kind = 'detach'
+{%- endmacro %}
+
+
+{# The phone that a record gives, as people here write it; null where the relation `detached` takes it off the record. #}
+{% macro given_phone(key, e164, original) -%}
+case
+    when ({{ key }}, coalesce({{ e164 }}, '')) not in (select key, number from detached)
+        then {{ national_phone(e164, original) }}
+end
+{%- endmacro %}
+
+
+{# What each source can say of a customer: attribute → expression over the rows that the source's model reads. Models
+   that ask for these have the relation `detached`. #}
 {% macro claims() -%}
     {%- set levels = {} -%}
     {%- for name, level in {'patient': 'patients.source_level_', 'lead': 'leads.channel_level_'}.items() -%}
@@ -16,7 +32,7 @@
             'birth_date': 'patients.birth_date',
             'id_number': 'patients.id_number',
             'city': 'patients.city',
-            'phone': national_phone('own_phones.phone_e164', 'own_phones.phone'),
+            'phone': given_phone(patient_key('patients.patient_id'), 'own_phones.phone_e164', 'own_phones.phone'),
             'medical_record_no': 'patients.medical_record_no',
             'clinic_id': 'patients.clinic_id',
             'patient_type': 'patients.patient_type',
@@ -31,17 +47,23 @@
         'mini_program_user': {
             'nickname': 'users.nickname',
             'avatar_url': 'users.avatar_url',
-            'phone': national_phone(phone_e164('users.phone'), 'users.phone'),
+            'phone': given_phone(mini_program_key('users.app_id', 'users.openid'), phone_e164('users.phone'), 'users.phone'),
         },
-        'official_account_fan': {'phone': national_phone(phone_e164('bindings.phone'), 'bindings.phone')},
+        'official_account_fan': {
+            'phone': given_phone(
+                fan_key('bindings.app_id', 'bindings.openid'), phone_e164('bindings.phone'), 'bindings.phone'
+            ),
+        },
         'wecom_contact': {
             'nickname': 'contacts.nickname',
             'gender': "nullif(contacts.gender, '未知')",
-            'phone': national_phone(phone_e164('remarks.phone'), 'remarks.phone'),
+            'phone': given_phone(
+                wecom_key('remarks.corp_id', 'remarks.external_user_id'), phone_e164('remarks.phone'), 'remarks.phone'
+            ),
         },
         'lead': {
             'name': 'leads.name',
-            'phone': national_phone(phone_e164('leads.phone'), 'leads.phone'),
+            'phone': given_phone(lead_key('leads.lead_id'), phone_e164('leads.phone'), 'leads.phone'),
             'gender': "nullif(leads.gender, '未知')",
             'clinic_id': 'leads.clinic_id',
             'source_levels': levels['lead'],

@@ -34,7 +34,8 @@ def published_marts(context: dg.AssetExecutionContext, platform: Platform) -> dg
     """Publish what was built and checked for this business day."""
     day, now = business_day(context), platform.clock().now()
     with platform.writing("publish", day) as settings:
-        publication, report = steps.publish(settings, day, run_id=context.run_id, now=now)
+        accepted = accepted_in(context.run)
+        publication, report = steps.publish(settings, day, run_id=context.run_id, now=now, accepted=accepted)
         times = run_times(context.instance, context.run_id, now=platform.clock().now())
         record_success(
             settings,
@@ -42,7 +43,7 @@ def published_marts(context: dg.AssetExecutionContext, platform: Platform) -> dg
             as_of=day,
             times=times,
             publication=publication,
-            accepted=accepted_in(context.run),
+            accepted=accepted,
         )
     metadata = {"dagster/row_count": report.rows, **report.facts, "sha256": publication.pointer.sha256}
     return dg.MaterializeResult(metadata=metadata)

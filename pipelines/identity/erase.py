@@ -81,6 +81,7 @@ def copy_state(
     What was resolved so far is settled by it: should the last night run again, it goes on from here, so that nobody who
     came that night gets another number because somebody else is gone. `one_ids` are those whose
     erasure was asked for; an id whose every record is erased is erased as well, and so is one that was merged into it.
+    The log of that night gets an event ERASED per record: its pseudonym, and in `from_id` the id it had.
     """
     con.execute(_ERASED_IDS.format(source=source), {"one_ids": list(one_ids)})
     ensure_tables(con, target)
@@ -88,6 +89,7 @@ def copy_state(
         con.execute(f"insert into {target}.{table} {select.format(source=f'{source}.{table}', untied=_UNTIED)}")
     for table in _TWINS:
         con.execute(f"insert into {target}.{table}_before from {target}.{table}")
+    con.execute(_ERASED_EVENTS.format(source=source, target=target))
     con.execute(
         f"""
         insert into {target}.settled
@@ -95,6 +97,20 @@ def copy_state(
         """
     )
 
+
+_ERASED_EVENTS = """
+    insert into {target}.event (night, seq, event, key, from_id)
+    with
+    last as (
+        select
+            night,
+            (select coalesce(max(seq), 0) from {target}.event as event where event.night = nights.night) as seq
+        from (select max(night) as night from {target}.night having count(*) > 0) as nights
+    )
+    select last.night, last.seq + row_number() over (order by pseudonym), 'ERASED', pseudonym, one_id
+    from {source}.assignment
+    inner join erased_key using (key), last
+"""
 
 _ERASED_IDS = """
     create or replace temp table erased_id as

@@ -40,13 +40,15 @@ def publish_marts(
     fingerprint: str,
     catalog_json: str,
     anew: bool = False,
+    count_anew: bool = False,
 ) -> Publication:
     """Publish the built marts as a new version, unless the served version has the same content and business day.
 
     Content is everything a reader can see: rows, columns and their types, views, comments, and the catalogue. `now` is
     recorded as `published_at`, which retention counts from; nothing else depends on it. The served version stays
     untouched until the last rename, so a crash anywhere leaves it in place. `anew` publishes the same content too: in a
-    file that grew night by night, freed blocks still hold what was there before.
+    file that grew night by night, freed blocks still hold what was there before. With `count_anew` the circuit breaker
+    compares the day's later runs with this one: an operator accepted what it changed.
     """
     folders = settings.folders
     folders.published.mkdir(parents=True, exist_ok=True)
@@ -61,7 +63,8 @@ def publish_marts(
             and (current.content_hashes, current.as_of) == (hashes, as_of)
             and _catalog_of(folders, current) == catalog_json
         ):
-            pointer = replace(current, fingerprint=fingerprint)
+            base = None if count_anew else current.breaker_base
+            pointer = replace(current, fingerprint=fingerprint, breaker_base=base)
             _write_atomically(folders.published / POINTER_NAME, pointer.to_json())
             return Publication("unchanged", pointer)
         version = _next_version(folders, as_of)
@@ -84,9 +87,21 @@ def publish_marts(
         content_hashes=hashes,
         sha256=sha256,
         fingerprint=fingerprint,
+        # What was served before an erasure is about to be removed.
+        breaker_base=None if anew or count_anew else _breaker_base(current, as_of),
     )
     _write_atomically(folders.published / POINTER_NAME, pointer.to_json())
     return Publication("published", pointer)
+
+
+def _breaker_base(served: Pointer | None, as_of: date) -> str | None:
+    """The file of the last version of an earlier day, or what stands for it since.
+
+    Compared with its forerunner, each run of a day could change a little, and all of them together anything.
+    """
+    if served is None:
+        return None
+    return served.breaker_base or served.file if served.as_of == as_of else served.file
 
 
 def _catalog_of(folders: DataFolders, pointer: Pointer) -> str | None:
@@ -107,9 +122,10 @@ def current_pointer(folders: DataFolders) -> Pointer | None:
 def remove_old_versions(settings: PipelineSettings, *, now: datetime, at_once: bool = False) -> list[str]:
     """Delete all but the newest versions; never the served one, never one that was served within the grace period.
 
-    A version is served until its successor is published. With `at_once` all but the served one go, since they hold
-    somebody who was erased; a reader that has one open keeps it until it looks at the pointer again. Leftovers of
-    killed publish steps go as well. Returns the names of the deleted files.
+    A version is served until its successor is published. The one that the day's next run is compared with stays too.
+    With `at_once` all but the served one go, since they hold somebody who was erased; a reader that has one open keeps
+    it until it looks at the pointer again. Leftovers of killed publish steps go as well. Returns the names of the
+    deleted files.
     """
     folders = settings.folders
     current = current_pointer(folders)
@@ -121,6 +137,7 @@ def remove_old_versions(settings: PipelineSettings, *, now: datetime, at_once: b
         file
         for successor, file in list(pairwise(newest_first))[settings.keep_versions - 1 :]
         if datetime.fromtimestamp(successor.stat().st_mtime, settings.zone) < deadline
+        and file.name != current.breaker_base
     ]
     outdated = [file for file in (newest_first if at_once else outdated) if file.name != current.file]
     for file in outdated:

@@ -46,7 +46,8 @@ class Pointer:
 
     `published_at` is an aware datetime; `row_counts` are per `schema.table`, `content_hashes` also per `schema.view`;
     `sha256` is the file's; `fingerprint` stands for everything the version was computed from (batches, code, business
-    day).
+    day). `breaker_base` is the file of the version that later runs of the same business day are compared with; None is
+    this one.
     """
 
     version: str
@@ -59,6 +60,7 @@ class Pointer:
     content_hashes: dict[str, str]
     sha256: str
     fingerprint: str
+    breaker_base: str | None = None
 
     def to_json(self) -> str:
         fields = asdict(self) | {"as_of": self.as_of.isoformat(), "published_at": self.published_at.isoformat()}

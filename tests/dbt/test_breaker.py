@@ -1,19 +1,22 @@
 """What the circuit breaker's checks trip on, and what they let pass."""
 
-from collections.abc import Iterable
-from datetime import date, timedelta
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from shutil import copytree
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
 
-from pipelines.breaker import ACCEPTABLE
+from pipelines.breaker import ACCEPTABLE, COMPARING
 from pipelines.identity.model import IdentityConfig
+from pipelines.settings import PipelineSettings
+from pipelines.warehouse.publish import publish_marts
 from tests.dbt.conftest import EVERYWHERE, FIRST_NIGHT, first_world
-from tests.dbt.factory import assignments, write_raw, write_state
-from tests.dbt.runner import PROJECT, Outcome, publish, run_dbt
+from tests.dbt.factory import ZONE, assignments, write_raw, write_state
+from tests.dbt.runner import PROJECT, Outcome, run_dbt
 
 TONIGHT = FIRST_NIGHT + timedelta(days=1)
 CHECKS = (
@@ -29,7 +32,7 @@ def leads(name: str, count: int) -> list[str]:
 
 def night(
     folder: Path,
-    customers: dict[int, Iterable[str]],
+    customers: Mapping[int, Iterable[str]],
     events: Iterable[dict[str, Any]] = (),
     *,
     patients: Iterable[str] = (),
@@ -62,8 +65,23 @@ def served(data_dir: Path, first_night: Outcome, tmp_path_factory: pytest.TempPa
     copytree(data_dir, folder)
     outcome = night(folder, {10 + n: [lead] for n, lead in enumerate(leads("N", MANY))})
     assert outcome.with_status("fail", "error", "skipped") == set()
-    publish(folder, "20261120-01")
+    publish(folder, FIRST_NIGHT)
     return folder
+
+
+def publish(folder: Path, as_of: date, *, accepted: bool = False) -> Path:
+    """Serve what is built; the version's file."""
+    publication = publish_marts(
+        PipelineSettings(data_dir=folder),
+        run_id="r",
+        as_of=as_of,
+        now=datetime(2026, 11, 25, tzinfo=ZoneInfo(ZONE)),
+        fingerprint="f",
+        catalog_json="{}",
+        count_anew=accepted,
+    )
+    assert publication.status == "published"
+    return folder / "published" / publication.pointer.file
 
 
 def moved(keys: Iterable[str]) -> list[dict[str, Any]]:
@@ -113,11 +131,72 @@ def test_moves_of_a_night_that_was_stopped_are_asked_about_the_night_after_too(s
     assert outcome.failures["identity_moves_too_many"] == 59
 
 
+@pytest.fixture
+def today(served: Path, tmp_path: Path) -> Path:
+    """A day on which nothing has happened yet."""
+    return Path(copytree(served, tmp_path / "data"))
+
+
+def refresh(folder: Path, joined: int) -> Outcome:
+    """A run of the same day, in which so many leads more than the first have become one customer since yesterday."""
+    listed = leads("N", MANY)
+    customers = {10: listed[: joined + 1]} | {10 + n: [listed[n]] for n in range(joined + 1, MANY)}
+    return night(folder, customers, moved(f"lead:leads:{lead}" for lead in listed[1 : joined + 1]))
+
+
+def test_moves_of_a_day_add_up_over_its_runs(today: Path) -> None:
+    few = refresh(today, 14)
+    publish(today, TONIGHT)
+    many = refresh(today, 29)
+
+    assert few.with_status("fail") == set()
+    assert many.with_status("fail") == {"identity_moves_too_many"}
+    assert many.failures["identity_moves_too_many"] == 29
+
+
+def test_what_was_accepted_is_not_asked_about_again_that_day(today: Path) -> None:
+    refresh(today, 29)
+    publish(today, TONIGHT, accepted=True)
+    few = refresh(today, 43)
+    publish(today, TONIGHT)
+    many = refresh(today, 58)
+
+    assert few.with_status("fail") == set()
+    assert many.failures["identity_moves_too_many"] == 29
+
+
+def test_without_the_version_to_compare_with_the_served_one_stands_for_it(today: Path) -> None:
+    refresh(today, 14)
+    latest = publish(today, TONIGHT)
+    for file in (today / "published").glob("marts-*.duckdb"):
+        if file != latest:
+            file.unlink()
+
+    assert refresh(today, 29).with_status("fail") == set()
+    assert refresh(today, 44).with_status("fail") == {"identity_moves_too_many"}
+
+
+def test_losses_of_a_day_add_up_over_its_runs(today: Path) -> None:
+    listed = list(enumerate(leads("N", MANY)))
+    few = night(today, {10 + n: [lead] for n, lead in listed[:85]})
+    publish(today, TONIGHT)
+    many = night(today, {10 + n: [lead] for n, lead in listed[:70]})
+
+    assert few.with_status("fail") == set()
+    assert many.with_status("fail") == {"identity_source_shrank"}
+
+
 def test_the_limits_told_to_dbt_are_those_of_identity() -> None:
     told = yaml.safe_load((PROJECT / "dbt_project.yml").read_text("utf-8"))["vars"]["identity_limits"]
 
     config = IdentityConfig()
     assert told == {"customer_records": config.customer_records, "customer_unions": config.customer_unions}
+
+
+def test_the_checks_that_compare_with_an_earlier_version_are_known_as_such() -> None:
+    asking = {file.stem for file in (PROJECT / "tests").rglob("*.sql") if "breaker_base(" in file.read_text("utf-8")}
+
+    assert asking == COMPARING
 
 
 def test_every_check_that_may_be_accepted_says_how_in_both_languages() -> None:

@@ -2,8 +2,10 @@
 
 import json
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from shutil import copytree
+from types import MappingProxyType
 from typing import Any
 
 import duckdb
@@ -12,7 +14,7 @@ import yaml
 from dbt_common.exceptions import DbtRuntimeError
 
 from pipelines.settings import PipelineSettings
-from tests.dbt.conftest import EVERYWHERE, FIRST_NIGHT, first_world
+from tests.dbt.conftest import EVERYWHERE, FIRST_NIGHT, PERSONAL_PHONE, first_world
 from tests.dbt.factory import assignments, write_raw, write_state
 from tests.dbt.runner import PROJECT, Outcome, run_dbt
 
@@ -27,6 +29,7 @@ PROFILE = (
     "dim_customer",
     "customer_attribute_origin",
 )
+FILES_AND_CHANNELS = ["patient:saas:old", "patient:saas:new", *EVERYWHERE[0][1:]]
 OLD_PHONE, NEW_PHONE, LEAD_PHONE = "13600000001", "13600000002", "13700000001"
 
 # What each source's records say, read without the models: key, moment, then the attributes by the name of their column.
@@ -149,8 +152,6 @@ def folder(data_dir: Path, first_night: Outcome, tmp_path_factory: pytest.TempPa
     ]
     world["leads__leads"][0]["phone"] = LEAD_PHONE
     write_raw(copy / "build" / "warehouse.duckdb", world)
-    keys = ["patient:saas:old", "patient:saas:new", *EVERYWHERE[0][1:]]
-    write_state(copy / "build" / "warehouse.duckdb", assignments({0: keys}))
     return copy
 
 
@@ -164,19 +165,34 @@ def folder(data_dir: Path, first_night: Outcome, tmp_path_factory: pytest.TempPa
 def test_one_line_changes_whose_phone_survives(
     folder: Path, rule: dict[str, Any], phone: str, source: str, key: str
 ) -> None:
-    outcome = run_dbt(folder, *PROFILE, "--vars", _declared(phone=rule), as_of=FIRST_NIGHT)
+    assert _phone_shown(folder, "--vars", _declared(phone=rule)) == [(phone, source, key)]
 
-    assert outcome.with_status("error", "skipped") == set()
-    with duckdb.connect(str(folder / "build" / "serving.duckdb"), read_only=True) as con:
-        shown = con.execute(
-            """
-            select phone, source, identity_key
-            from marts.dim_customer
-            join marts.customer_attribute_origin using (customer_key)
-            where customer_key = 0 and attribute = 'phone'
-            """
-        ).fetchall()
-    assert shown == [(phone, source, key)]
+
+NOT_THEIRS = {
+    "patient:saas:new": NEW_PHONE,
+    "mini_program_user:x:x": PERSONAL_PHONE,
+    "official_account_fan:x:x": PERSONAL_PHONE,
+    "wecom_contact:x:x": PERSONAL_PHONE,
+    "lead:leads:x": LEAD_PHONE,
+}
+
+
+@pytest.mark.parametrize(
+    ("detached", "shown"),
+    [
+        (NOT_THEIRS, [(OLD_PHONE, "patient", "patient:saas:old")]),
+        # Another's number was never this file's: nothing is taken off.
+        (
+            NOT_THEIRS | {"patient:saas:new": OLD_PHONE, "patient:saas:old": OLD_PHONE},
+            [(NEW_PHONE, "patient", "patient:saas:new")],
+        ),
+        (NOT_THEIRS | {"patient:saas:old": OLD_PHONE}, []),
+    ],
+)
+def test_a_number_that_an_operator_took_off_a_record_is_never_shown_from_it(
+    folder: Path, detached: dict[str, str], shown: list[tuple[str, str, str]]
+) -> None:
+    assert _phone_shown(folder, detached=detached) == shown
 
 
 def test_a_declaration_that_makes_no_sense_is_refused_with_every_problem(folder: Path) -> None:
@@ -188,6 +204,29 @@ def test_a_declaration_that_makes_no_sense_is_refused_with_every_problem(folder:
 
     for words in ("city: lead does not give it", "phone: patients does not give it", "record 只能是 newest 或 oldest"):
         assert words in str(caught.value)
+
+
+def _phone_shown(
+    folder: Path, *arguments: str, detached: Mapping[str, str] = MappingProxyType({})
+) -> list[tuple[str, str, str]]:
+    """The phone of customer 0, with source and record, once the profiles are built; empty where none is shown."""
+    rows = [
+        {"id": key, "kind": "detach", "a": key, "b": f"+86{_told('phone', number)}"} for key, number in detached.items()
+    ]
+    state = {**assignments({0: FILES_AND_CHANNELS}), "identity.override_seen": rows}
+    write_state(folder / "build" / "warehouse.duckdb", state)
+    outcome = run_dbt(folder, *PROFILE, *arguments, as_of=FIRST_NIGHT)
+    assert outcome.with_status("error", "skipped") == set()
+    with duckdb.connect(str(folder / "build" / "serving.duckdb"), read_only=True) as con:
+        return con.execute(
+            """
+            select phone, source, identity_key
+            from marts.dim_customer as customers
+            left join marts.customer_attribute_origin as origins
+                on customers.customer_key = origins.customer_key and origins.attribute = 'phone'
+            where customers.customer_key = 0 and (phone is not null or identity_key is not null)
+            """
+        ).fetchall()
 
 
 def _declared(**changed: dict[str, Any]) -> str:

@@ -296,11 +296,13 @@ def test_identitys_log_still_replays_to_who_belongs_to_whom(life: Life) -> None:
             "select key, to_id from identity.event where event in ('LINKED', 'MOVED') order by night, seq"
         ).fetchall()
         assigned = con.execute("select key, one_id from identity.assignment").fetchall()
+        erased = con.execute("select key, from_id from identity.event where event = 'ERASED'").fetchall()
         statuses = dict(con.execute("select one_id, status from identity.registry").fetchall())
 
     assert dict(events) == dict(assigned)
     assert statuses[life.before.customers["canary-saas-patients-name"][0]] == "erased"
     assert sum(":erased-" in key for key, _ in assigned) == 5
+    assert sorted(erased) == sorted(row for row in assigned if ":erased-" in row[0])
 
 
 def test_a_night_that_fails_after_landing_was_redacted_serves_the_old_version_and_leaves_the_request_open(

@@ -49,8 +49,19 @@ def publish_now(
     catalog: str = "{}",
     now: datetime = NOW,
     run_id: str = "r",
+    anew: bool = False,
+    count_anew: bool = False,
 ) -> Publication:
-    return publish_marts(settings, run_id=run_id, as_of=day, now=now, fingerprint=fingerprint, catalog_json=catalog)
+    return publish_marts(
+        settings,
+        run_id=run_id,
+        as_of=day,
+        now=now,
+        fingerprint=fingerprint,
+        catalog_json=catalog,
+        anew=anew,
+        count_anew=count_anew,
+    )
 
 
 def test_the_pointer_tells_what_the_file_holds(empty_settings: PipelineSettings) -> None:
@@ -228,7 +239,7 @@ def test_the_reader_cannot_reach_other_files(empty_settings: PipelineSettings, t
 def test_retention_keeps_the_newest_and_the_served_and_the_young(empty_settings: PipelineSettings) -> None:
     for number in range(5):
         build_marts(empty_settings, names=["王"] * (number + 1))
-        pointer = publish_now(empty_settings).pointer
+        pointer = publish_now(empty_settings, count_anew=True).pointer
         file = empty_settings.folders.published / pointer.file
         age = NOW.timestamp() - (5 - number) * 3600
         os.utime(file, (age, age))
@@ -249,12 +260,71 @@ def test_a_version_served_for_a_day_outlives_its_successors_publication_by_the_g
     first = publish_now(settings).pointer
     build_marts(settings, names=["王", "张"])
     published = NOW + timedelta(days=1)
-    publish_now(settings, now=published)
+    publish_now(settings, now=published, count_anew=True)
 
     at_once = remove_old_versions(settings, now=published)
     later = remove_old_versions(settings, now=published + timedelta(minutes=settings.keep_grace_minutes, seconds=1))
 
     assert (at_once, later) == ([], [first.file])
+
+
+def test_runs_of_a_day_are_compared_with_the_last_of_an_earlier_day_or_what_was_accepted_since(
+    empty_settings: PipelineSettings,
+) -> None:
+    def run(day: date, *, anew: bool = False, accepted: bool = False) -> tuple[str, str]:
+        build_marts(empty_settings, names=[str(len(versions))])
+        pointer = publish_now(empty_settings, day=day, anew=anew, count_anew=accepted).pointer
+        versions[pointer.file] = pointer.version
+        return pointer.version, versions[pointer.breaker_base or pointer.file]
+
+    versions: dict[str, str] = {}
+    later = DAY + timedelta(days=3)
+
+    assert run(DAY) == ("20261120-01", "20261120-01")
+    assert run(DAY) == ("20261120-02", "20261120-01")
+    assert run(later) == ("20261123-01", "20261120-02")
+    assert run(later) == ("20261123-02", "20261120-02")
+    assert run(later, accepted=True) == ("20261123-03", "20261123-03")
+    assert run(later) == ("20261123-04", "20261123-03")
+    # Versions of before an erasure are removed.
+    assert run(later, anew=True) == ("20261123-05", "20261123-05")
+    assert run(later) == ("20261123-06", "20261123-05")
+
+
+def test_what_is_accepted_though_it_changed_nothing_is_compared_with_from_then_on(
+    empty_settings: PipelineSettings,
+) -> None:
+    build_marts(empty_settings, names=["王"])
+    publish_now(empty_settings, day=DAY - timedelta(days=1))
+    build_marts(empty_settings, names=["李"])
+    before = publish_now(empty_settings).pointer
+    build_marts(empty_settings, names=["李"])
+
+    after = publish_now(empty_settings, count_anew=True)
+
+    assert (after.status, before.breaker_base is None, after.pointer.breaker_base) == ("unchanged", False, None)
+
+
+def test_retention_keeps_the_version_that_todays_runs_are_compared_with(empty_settings: PipelineSettings) -> None:
+    settings = empty_settings.model_copy(update={"keep_versions": 1, "keep_grace_minutes": 0})
+    for number, day in enumerate((DAY - timedelta(days=1), DAY, DAY, DAY)):
+        build_marts(settings, names=[str(number)])
+        publish_now(settings, day=day, now=NOW + timedelta(minutes=number))
+
+    remove_old_versions(settings, now=NOW + timedelta(days=1))
+
+    assert kept_versions(settings.folders) == ["20261119-01", "20261120-03"]
+
+
+def test_a_pointer_of_an_earlier_release_is_read(empty_settings: PipelineSettings) -> None:
+    build_marts(empty_settings, names=["王"])
+    pointer = publish_now(empty_settings).pointer
+    fields = json.loads(pointer.to_json())
+    del fields["breaker_base"]
+
+    (empty_settings.folders.published / "CURRENT").write_text(json.dumps(fields), encoding="utf-8")
+
+    assert read_pointer(empty_settings.folders) == pointer
 
 
 @pytest.mark.parametrize("reader", ["open_current", "PublishedReader"])

@@ -1,7 +1,9 @@
 {{ config(fail_calc='coalesce(max(moved), 0)') }}
-{%- set limits = var('breaker') -%}
--- Moved is who belongs to another customer than in the served version: a night that was stopped here and followed by
--- the next is still asked about. Erased persons' records are not there any more and count on neither side.
+{%- set limits, base_identity = var('breaker'), breaker_base('dim_identity') -%}
+{%- set base_event = breaker_base('identity_event') %}
+-- Moved is who belongs to another customer than in what was published last of an earlier day: runs of one day add up,
+-- and a night that was stopped here and followed by the next is still asked about. Erased persons' records are not
+-- there any more and count on neither side.
 with
 present as (select identity_key, one_id from {{ ref('dim_identity') }} where is_present),
 logged as (
@@ -9,10 +11,10 @@ logged as (
     from {{ source('identity', 'event') }}
     where
         event = 'MOVED'
-        {% if has_published('identity_event') -%}
+        {% if base_event -%}
         and night > least(
             {{ as_of() }} - 1,
-            (select coalesce(max(night), '-infinity') from {{ source('published', 'identity_event') }})
+            (select coalesce(max(night), '-infinity') from {{ base_event }})
         )
         {%- else -%}
         and night = {{ as_of() }}
@@ -22,9 +24,9 @@ moved as (
     select identity_key
     from logged
     inner join present using (identity_key)
-    {% if has_published('dim_identity') -%}
-    inner join {{ source('published', 'dim_identity') }} as served using (identity_key)
-    where served.one_id <> present.one_id
+    {% if base_identity -%}
+    inner join {{ base_identity }} as base using (identity_key)
+    where base.one_id <> present.one_id
     {%- endif %}
 ),
 counted as (

@@ -88,7 +88,9 @@ def world(own_copy: PipelineSettings, make_client: MakeClient, people: People) -
         con.execute(
             f"""
             insert into identity_review by name
-            select *, 0 as from_stored_value_fen, 1200 as to_stored_value_fen
+            select
+                *, 0 as from_stored_value_fen, 1200 as to_stored_value_fen, 0 as from_open_treatments,
+                2 as to_open_treatments
             from (values
                 ('{one_ids[1]}', '{one_ids[0]}', false, 1), ('Cmerged', '{one_ids[2]}', true, 1)
             ) as t (from_one_id, to_one_id, is_merged, moved_records)
@@ -308,6 +310,7 @@ def test_a_change_tells_what_is_at_stake_and_what_moved_and_a_new_decision_decid
     assert (moved["is_merged"], merged["is_merged"], merged["from_customer"]["name"]) == (False, True, None)
     assert moved["to_customer"] == {
         "one_id": world.one_ids[0], "name": world.names[0], "stored_value_fen": 1200, "next_appointment_at": None,
+        "open_treatments": 2,
     }  # fmt: skip
     cause = {"value_type": "phone", "value": "+86138****5678", "via_key": world.keys[1]}
     assert moved["moved"] == [{"key": world.keys[0], "cause": cause, "override_id": None}]

@@ -6,6 +6,7 @@
 {% endfor -%}
 -- What the channels beside the patient files know of a customer.
 with
+detached as ({{ detached() }}),
 users as (
     select
         customers.customer_key,

@@ -1,5 +1,6 @@
 {% set asked = asked_of('patient') -%}
 with
+detached as ({{ detached() }}),
 customers as (select * from {{ ref('int_patient_customer') }}),
 patients as (select * from {{ ref('stg_saas__patients') }}),
 own_phones as (select * from {{ ref('int_patient_own_phone') }}),

@@ -1,16 +1,30 @@
 -- Whoever shares a phone or acts for somebody is related to them, not the same person: identity uses none of these.
 with
 patient_customers as (select * from {{ ref('int_patient_customer') }}),
+detached as ({{ detached() }}),
+file_phones as (
+    select patient_id, phone_e164
+    from {{ ref('int_patient_own_phone') }}
+    where
+        phone_e164 is not null
+        and ({{ patient_key('patient_id') }}, phone_e164) not in (select key, number from detached)
+),
+user_phones as (
+    select app_id, openid, {{ phone_e164('phone') }} as phone_e164
+    from {{ ref('stg_mini_program__users') }}
+    where phone is not null
+),
 own_phones as (
     select phone_e164, customer_key
-    from {{ ref('int_patient_own_phone') }}
+    from file_phones
     inner join patient_customers using (patient_id)
-    where phone_e164 is not null
     union
-    select {{ phone_e164('users.phone') }}, customers.customer_key
-    from {{ ref('stg_mini_program__users') }} as users
-    inner join {{ ref('int_mini_program_customer') }} as customers using (app_id, openid)
-    where users.phone is not null
+    select phone_e164, customer_key
+    from user_phones
+    inner join {{ ref('int_mini_program_customer') }} using (app_id, openid)
+    where
+        phone_e164 is not null
+        and ({{ mini_program_key('app_id', 'openid') }}, phone_e164) not in (select key, number from detached)
 ),
 -- A number that several customers call their own points at nobody.
 phone_holders as (
@@ -24,10 +38,32 @@ other_numbers as (
     from {{ ref('stg_saas__patient_phones') }}
     where relation <> '本人'
 ),
-family_phones as (
+families as (
     select value as phone_e164, owner_key
     from {{ source('identity', 'value_state') }}
     where value_type = 'phone' and state = 'family' and owner_key is not null
+),
+-- Grown up is, as for identity, who has one file of a grown-up.
+sharers as (
+    select
+        phones.phone_e164,
+        phones.patient_id,
+        files.key,
+        bool_and(files.is_minor) over (
+            partition by phones.phone_e164, coalesce(files.id_number, files.name_norm, files.key)
+        ) as is_minor
+    from file_phones as phones
+    semi join families on phones.phone_e164 = families.phone_e164
+    inner join {{ ref('int_identity') }} as files on {{ patient_key('phones.patient_id') }} = files.key
+),
+-- An operator may give a number of two adults to one of them: what they are to each other nobody said, and a number
+-- that was given out again makes no family.
+parents as (
+    select families.phone_e164, owners.customer_key
+    from families
+    inner join sharers on families.phone_e164 = sharers.phone_e164 and families.owner_key = sharers.key
+    inner join {{ source('identity', 'assignment') }} as owners on families.owner_key = owners.key
+    where not sharers.is_minor
 ),
 found as (
     select
@@ -62,12 +98,12 @@ found as (
     inner join patient_customers using (patient_id)
     where bindings.relation <> '本人' and bindings.unbound_at is null
     union all
-    select patient_customers.customer_key, owners.customer_key, '家长', 'shared_phone', patients.created_at
-    from {{ ref('int_patient_own_phone') }} as phones
-    inner join family_phones on phones.phone_e164 = family_phones.phone_e164
-    inner join {{ ref('stg_saas__patients') }} as patients on phones.patient_id = patients.patient_id
-    inner join patient_customers on phones.patient_id = patient_customers.patient_id
-    inner join {{ source('identity', 'assignment') }} as owners on family_phones.owner_key = owners.key
+    select patient_customers.customer_key, parents.customer_key, '家长', 'shared_phone', patients.created_at
+    from sharers
+    inner join parents on sharers.phone_e164 = parents.phone_e164
+    inner join {{ ref('stg_saas__patients') }} as patients on sharers.patient_id = patients.patient_id
+    inner join patient_customers on sharers.patient_id = patient_customers.patient_id
+    where sharers.is_minor
     union all
     select patient_customers.customer_key, referrers.customer_key, '推荐人', 'referrer', patients.created_at
     from {{ ref('stg_saas__patients') }} as patients
