@@ -279,7 +279,7 @@ _OTHER_EVENTS = """
             cause.value_type, cause.value_masked, cause.via_key, cause.override_id
         from changed
         left join night_heir as heir on changed.customer_key = heir.old
-        left join night_cause as cause on heir.old = cause.old and heir.component = cause.component
+        left join night_cause as cause on heir.held = cause.old and heir.component = cause.component
         where changed.is_changed and changed.status = 'merged'
     ),
     revived as (
@@ -287,9 +287,13 @@ _OTHER_EVENTS = """
             5, 'ID_REVIVED', changed.one_id, null, changed.one_id, null,
             cause.value_type, cause.value_masked, cause.via_key, cause.override_id
         from changed
-        left join night_fresh as fresh on changed.customer_key = fresh.customer_key
+        left join (
+            select component, customer_key from night_fresh
+            union all
+            select component, old from night_heir where old <> held
+        ) as back on changed.customer_key = back.customer_key
         left join (select distinct on (component) * from night_cause order by component, old) as cause
-            on fresh.component = cause.component
+            on back.component = cause.component
         where changed.is_changed and changed.status = 'active'
     ),
     dormant as (

@@ -92,7 +92,7 @@ class State:
 
     basis: what digests of the input depend on beside the input; repeated: how the night changed the tables when it ran
     already, else None; unchanged: the summary of the night whose input was the same, when nothing has to be done but to
-    log it.
+    log it; log_schema: where the log of earlier nights lies, when not here.
     """
 
     schema: str
@@ -101,6 +101,12 @@ class State:
     basis: str
     repeated: Way | None
     unchanged: NightSummary | None
+    log_schema: str | None = None
+
+    @property
+    def log(self) -> str:
+        """The events of the nights before."""
+        return f"{self.log_schema or self.schema}.event"
 
     def before(self, table: str) -> str:
         """What tonight replaces: all that was there, or the rows of the customers it touches."""

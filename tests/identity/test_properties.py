@@ -140,6 +140,33 @@ def test_a_night_in_part_leaves_what_a_night_of_everybody_leaves(seed: int, crow
     assert crowd == 1 or min(share for (share,) in shares[1:]) < 0.7
 
 
+@pytest.mark.parametrize("part_at_most", [0, math.inf], ids=["whole", "part"])
+@pytest.mark.parametrize("seed", range(400, 400 + SEEDS))
+def test_revoking_every_decision_gives_everybody_the_id_they_had(seed: int, part_at_most: float):
+    rng = random.Random(seed)  # noqa: S311
+    nights = Nights(config=CONFIG, part_at_most=part_at_most)
+    *_, world = worlds = [world.saying() for world in worlds_of_nights(seed, nights=3)]
+    for one in worlds:
+        nights.next(one)
+    before = nights.ids()
+    merged = rng.sample(sorted(before), 8)
+    apart = sorted(pair for pair in _pairs(before) if not set(merged[::2]) & set(pair))
+    said = [Said(f"m{place}", "merge", *merged[place : place + 2]) for place in (0, 2, 4, 6)]
+    said += [Said(f"s{number}", "split", *pair) for number, pair in enumerate(rng.sample(apart, 4))]
+    rng.shuffle(said)
+    for count in (4, 8):
+        nights.next(world.saying(*said[:count]))
+    assert nights.ids() != before
+
+    nights.next(world)
+
+    assert nights.ids() == before
+
+
+def _pairs(ids: dict[str, str]) -> set[tuple[str, str]]:
+    return {(one, other) for one in ids for other in ids if one < other and ids[one] == ids[other]}
+
+
 @pytest.mark.parametrize("seed", range(100, 102))
 def test_same_input_on_a_new_night_logs_nothing_even_when_resolved_anew(seed: int):
     nights = Nights(config=CONFIG)
