@@ -1,7 +1,8 @@
 """A run between nights: what arrived today is loaded, resolved and published while the day goes on.
 
 It is the day's own night, early: identity takes it back and resolves what changed since yesterday (decision 0009), so
-the night that ends the day finds nothing else than if there had been no refresh.
+the night that ends the day finds nothing else than if there had been no refresh. Ids that were published meanwhile, and
+are nobody's in the end, lead to the customers their records belong to.
 """
 
 from datetime import datetime, timedelta

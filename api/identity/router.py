@@ -113,7 +113,10 @@ def read_override(override_id: OverrideId, actor: CurrentActor, store: Store, re
 async def revoke_override(
     override_id: OverrideId, body: Revocation, if_match: IfMatch, actor: CurrentActor, effects: CurrentEffects
 ) -> Response:
-    """Take a decision back; the night of this day restores what was, with the former ids / 撤销人工规则."""
+    """Take a decision back / 撤销人工规则.
+
+    The night of this day restores the former customers, each with the id it had, where nothing else changed since.
+    """
     require_everybody(actor, Permission.IDENTITY_MANAGE)
 
     def work(connection: Connection) -> Reply:

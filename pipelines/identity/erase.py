@@ -68,6 +68,8 @@ _SELECTS = {
     # with, and what there is now is the state that the last night would start from.
     "night": "select night, '', 'whole', '', summary from {source}",
     "settled": "select * from {source}",
+    # An id that only the erased person was given leads nowhere.
+    "handed_out": "select * from {source} where founder_key not in (select key from erased_key)",
 }
 _UNTIED = "gone.key is null and via.key is null"
 _TWINS = ("assignment", "registry", "value_state", "conflict", "carried", "override_seen")

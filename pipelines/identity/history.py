@@ -288,18 +288,24 @@ _OTHER_EVENTS = """
     ),
     changed as (
         select
-            now.customer_key, now.one_id, now.status, now.merged_into,
+            now.customer_key, now.one_id, now.status, now.merged_into, last.merged_into as led_to,
             row(last.status, last.merged_into) is distinct from row(now.status, now.merged_into) as is_changed
         from night_registry as now
         inner join {registry} as last using (customer_key)
     ),
+    -- An id that was merged and whose records stay leads elsewhere because the id that it led to went.
     merged as (
         select
             4, 'ID_MERGED', changed.one_id, null, changed.one_id, changed.merged_into,
             cause.value_type, cause.value_masked, cause.via_key, cause.override_id
         from changed
         left join night_heir as heir on changed.customer_key = heir.old
-        left join night_cause as cause on heir.old = cause.old and heir.component = cause.component
+        left join {registry} as target on changed.led_to = target.one_id
+        left join night_heir as gone on target.customer_key = gone.old
+        left join night_turned as went on heir.held = went.old and heir.component = went.component
+        left join night_cause as cause
+            on heir.held = cause.old
+            and cause.component = case when went.old is null then gone.component else heir.component end
         where changed.is_changed and changed.status = 'merged'
     ),
     revived as (
@@ -307,9 +313,13 @@ _OTHER_EVENTS = """
             5, 'ID_REVIVED', changed.one_id, null, changed.one_id, null,
             cause.value_type, cause.value_masked, cause.via_key, cause.override_id
         from changed
-        left join night_fresh as fresh on changed.customer_key = fresh.customer_key
+        left join (
+            select component, customer_key from night_fresh
+            union all
+            select component, old from night_heir where old <> held
+        ) as back on changed.customer_key = back.customer_key
         left join (select distinct on (component) * from night_cause order by component, old) as cause
-            on fresh.component = cause.component
+            on back.component = cause.component
         where changed.is_changed and changed.status = 'active'
     ),
     dormant as (

@@ -1,13 +1,15 @@
 """Stable ids: which customer of last night each of tonight's components continues.
 
 Every old id goes to one component (its heir), every component keeps one of the ids that fell to it (the survivor), a
-component with none revives its founder's earlier id or gets a new one. Events are told in `history.py`.
+component with none revives its founder's earlier id or gets a new one. An id that was merged goes back to its records
+where the id they have now goes to others (`former.py`). Events are told in `history.py`.
 """
 
 import duckdb
 import numpy as np
 
 from pipelines.identity.encode import Records
+from pipelines.identity.former import find_claims
 from pipelines.identity.frames import fetch_ints, store
 from pipelines.identity.model import KINDS, IdentityConfig, Ints
 from pipelines.identity.state import State
@@ -20,9 +22,10 @@ def label_components(
 ) -> Ints:
     """Give every component its id; returns the customer_key of each rec.
 
-    Reads assignment and registry before the night. Leaves `night_member` (rec, row, component, old, weight,
-    was_present), `night_heir` (old, component, weight), `night_merged` (old, customer_key), `night_fresh` (component,
-    row, generation, is_revived, customer_key) and `night_registry`, what the night replaces of the registry.
+    Reads assignment and registry before the night, and the log. Leaves `night_member` (rec, row, component, old,
+    weight, was_present), `night_heir` (old, component, weight, held: the id its records have, another one where a
+    merged id comes back), `night_merged` (old, customer_key), `night_fresh` (component, row, generation, is_revived,
+    customer_key) and `night_registry`, what the night replaces of the registry.
     """
     store(
         con,
@@ -37,8 +40,10 @@ def label_components(
         },
     )
     assignment, registry, untouched = state.before("assignment"), state.before("registry"), state.now("registry")
-    for step in (_OVERLAP, _HEIR, _SURVIVOR):
-        con.execute(step.format(assignment=assignment, registry=registry))
+    con.execute(_OVERLAP)
+    find_claims(con, state)
+    for step in (_HEIR, _SURVIVOR):
+        con.execute(step.format(assignment=assignment, registry=registry, log=state.log))
     key_of_component = np.full(records.count, -1, dtype=np.int32)
     survivor, survivor_key = fetch_ints(con, "select component, customer_key from night_survivor")
     key_of_component[survivor] = survivor_key
@@ -80,70 +85,96 @@ _OVERLAP = """
     select old, component, sum(weight)::bigint as weight, min(rec) as first_rec, sum(was_present) as stayed
     from night_member
     where old >= 0
-    group by old, component
+    group by old, component;
+
+    create or replace temp table night_torn as select old from night_overlap group by old having count(*) > 1
 """
 
-# Nearly every id lies in one component; only those that were torn apart are ranked. A component with exactly the
-# records that the id had last night goes first: a record that returns takes no id from an unchanged customer.
+# Nearly every id lies in one component; only those that were torn apart are ranked, and those merged into them that may
+# come back. A component with exactly the records that the id had last night goes first: a record that returns takes no
+# id from an unchanged customer. A guest goes last, whatever it weighs: it would leave the hosts without their id.
 _HEIR = """
     create or replace temp table night_heir as
     with
-    torn as (select old from night_overlap group by old having count(*) > 1),
+    torn as (
+        select *, old as held, null::integer as parent from night_overlap semi join night_torn using (old)
+        union all by name
+        select * from night_claim
+    ),
     founders as (
         select torn.old, member.component
-        from torn
+        from (select distinct old, held from torn) as torn
         inner join {registry} as registry on torn.old = registry.customer_key
         inner join night_record as record on registry.founder_key = record.key
-        inner join night_member as member on record.row = member.row and torn.old = member.old
+        inner join night_member as member on record.row = member.row and torn.held = member.old
     ),
     last_sizes as (
         select last.customer_key as old, count(*) as records
         from {assignment} as last
-        semi join torn on last.customer_key = torn.old
+        semi join night_torn as torn on last.customer_key = torn.old
         where last.present
         group by last.customer_key
     ),
     sizes as (
-        select component, count(*) as records
-        from night_member
-        semi join (select component from night_overlap semi join torn using (old)) as touched using (component)
-        group by component
+        select component, count(*) as records from night_member semi join torn using (component) group by component
     ),
     ranked as (
         select
-            overlap.*,
+            torn.*,
             row_number() over (
-                partition by overlap.old
+                partition by torn.old
                 order by
-                    (overlap.stayed = sizes.records and overlap.stayed is not distinct from last_sizes.records) desc,
-                    overlap.weight desc,
+                    coalesce(torn.stayed = sizes.records and torn.stayed = last_sizes.records, false) desc,
+                    guest.old is not null,
+                    torn.weight desc,
                     (founders.old is not null) desc,
-                    overlap.first_rec
+                    torn.first_rec
             ) as place
-        from night_overlap as overlap
-        semi join torn using (old)
+        from torn
         inner join sizes using (component)
-        left join last_sizes on overlap.old = last_sizes.old
-        left join founders on overlap.old = founders.old and overlap.component = founders.component
+        left join last_sizes on torn.old = last_sizes.old
+        left join night_guest as guest on torn.old = guest.old and torn.component = guest.component
+        left join founders on torn.old = founders.old and torn.component = founders.component
+    ),
+    going as (
+        select old, component, weight, old as held, null::integer as parent
+        from night_overlap
+        anti join night_torn using (old)
+        union all
+        select old, component, weight, held, parent from ranked where place = 1
     )
-    select old, component, weight from night_overlap anti join torn using (old)
-    union all
-    select old, component, weight from ranked where place = 1
+    -- A merged id whose records go where the id goes that it was merged into stays merged.
+    select old, component, weight, held
+    from going
+    anti join going as above on going.parent = above.old and going.component = above.component
 """
 
+# Of ids of one night, one that went into another of them before does so again.
 _SURVIVOR = """
     create or replace temp table night_survivor as
     with
     crowded as (select component from night_heir group by component having count(*) > 1),
-    ranked as (
-        select
-            heir.*,
-            row_number() over (
-                partition by heir.component order by registry.minted_night, heir.weight desc, registry.one_id
-            ) as place
+    rival as (
+        select heir.*, registry.one_id, registry.minted_night
         from night_heir as heir
         semi join crowded using (component)
         inner join {registry} as registry on heir.old = registry.customer_key
+    ),
+    yielded as (
+        select distinct rival.old
+        from rival
+        inner join {log} as log on log.event = 'ID_MERGED' and rival.one_id = log.from_id
+        semi join rival as other on log.to_id = other.one_id and rival.component = other.component
+    ),
+    ranked as (
+        select
+            rival.*,
+            row_number() over (
+                partition by rival.component
+                order by rival.minted_night, yielded.old is not null, rival.weight desc, rival.one_id
+            ) as place
+        from rival
+        left join yielded using (old)
     )
     select component, old as customer_key from night_heir anti join crowded using (component)
     union all
@@ -156,7 +187,8 @@ _SURVIVOR = """
     where heir.old <> survivor.customer_key
 """
 
-# An earlier id of the founder is free when nobody of tonight held it; an id that the night does not touch is held.
+# An earlier id of the founder is free when nobody of tonight held it; an id that the night does not touch is held. One
+# that was merged is not free: those who held it are where it leads, or claimed it.
 _EARLIER = """
     with
     founded as (
@@ -174,13 +206,13 @@ _EARLIER = """
         max(registry.generation) + 1 as next_generation,
         coalesce(
             arg_min(registry.customer_key, registry.generation) filter (
-                registry.is_touched and registry.status <> 'erased' and overlap.old is null
+                registry.is_touched and registry.status in ('active', 'dormant') and heir.old is null
             ),
             -1
         ) as revived
     from founded
     inner join known as registry using (founder_key)
-    left join (select distinct old from night_overlap) as overlap on registry.customer_key = overlap.old
+    left join night_heir as heir on registry.customer_key = heir.old
     group by founded.component
 """
 

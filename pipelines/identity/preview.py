@@ -90,7 +90,9 @@ def preview(
     for given in both:
         refuse_contradictions(given)
     basis = basis_of(config)
-    state = State(_SCHEMA, night, fingerprint="", basis=basis, repeated=None, unchanged=None)
+    state = State(
+        _SCHEMA, night, fingerprint="", basis=basis, repeated=None, unchanged=None, log_schema=last_night.schema
+    )
     last = replace(state, schema=last_night.schema)
     if last_basis(con, last) != basis:
         raise IdentityNightError(

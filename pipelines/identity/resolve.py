@@ -16,6 +16,7 @@ import duckdb
 from pipelines.identity import history, touched, value_states
 from pipelines.identity.causes import find_causes
 from pipelines.identity.encode import encode_evidence, encode_records
+from pipelines.identity.handed_out import register_handed_out
 from pipelines.identity.labels import label_components
 from pipelines.identity.limits import partition
 from pipelines.identity.model import (
@@ -71,7 +72,8 @@ def resolve_night(
     out: the tables of `state_schema` (docs/architecture.md) in one transaction; temporary tables `night_*` are dropped
     Where less than the share `part_at_most` of the records changed, only the customers that the changes can reach are
     resolved; the tables are the same, but for the order of their rows.
-    The last night may be run again: it is taken back first. Raises IdentityNightError for an earlier night,
+    The last night may be run again: it is taken back first, but for the ids it gave out, which keep leading to their
+    customers. Raises IdentityNightError for an earlier night,
     IdentityInputError for unknown or repeated keys and unknown kinds, IdentityOverrideError for contradicting rows.
     The connection must hold no open transaction, and its time zone decides when an operator row is in force.
     """
@@ -97,8 +99,10 @@ def resolve_night(
             run_steps(con, state, given, config, inputs, blocked, watch)
             if inputs.is_part:
                 touched.note_new_customers(con, state)
+            way = Way.WHOLE if part is None else Way.PART
+            register_handed_out(con, state, way=way)
             summary = _summary(con, state, watch)
-            log_night(con, state, summary, way=Way.WHOLE if part is None else Way.PART)
+            log_night(con, state, summary, way=way)
         return summary
 
 

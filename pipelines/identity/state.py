@@ -3,7 +3,8 @@
 Public: assignment, registry, event, value_state, conflict (docs/architecture.md). Private: `carried` (who carries which
 value, as hashes, and which of it joined: enough to tell a new link from an old one, and no phone in it), `seen` (what
 tonight's records looked like, as a digest, and the component they are in before any limit), `override_seen`,
-`blocked_seen`, `night` (one row per night), `settled` (up to which event a night is not taken back when run again).
+`blocked_seen`, `night` (one row per night), `settled` (up to which event a night is not taken back when run again),
+`handed_out` (ids that a run which was taken back had minted, until the registry has them).
 
 A night replaces every row (`whole`) or those of the customers it touches (`part`, see `touched.py`). What it replaces
 is kept in the twins `<table>_before`; with the tables `touched_*`, which say whose rows those are, a night that runs
@@ -72,6 +73,7 @@ _LOGS: Final[dict[str, str]] = {
         summary varchar not null
     """,
     "settled": "night date not null, seq integer not null",
+    "handed_out": "one_id varchar not null, founder_key varchar not null, generation integer not null",
     "touched_customer": "customer_key integer not null",
     "touched_record": "key_hash ubigint not null",
     "touched_value": "value_hash ubigint not null",
@@ -92,7 +94,7 @@ class State:
 
     basis: what digests of the input depend on beside the input; repeated: how the night changed the tables when it ran
     already, else None; unchanged: the summary of the night whose input was the same, when nothing has to be done but to
-    log it.
+    log it; log_schema: where the log of earlier nights lies, when not here.
     """
 
     schema: str
@@ -101,6 +103,12 @@ class State:
     basis: str
     repeated: Way | None
     unchanged: NightSummary | None
+    log_schema: str | None = None
+
+    @property
+    def log(self) -> str:
+        """The events of the nights before."""
+        return f"{self.log_schema or self.schema}.event"
 
     def before(self, table: str) -> str:
         """What tonight replaces: all that was there, or the rows of the customers it touches."""
@@ -163,9 +171,10 @@ def last_night(con: duckdb.DuckDBPyConnection, schema: str) -> date | None:
 
 
 def take_back(con: duckdb.DuckDBPyConnection, state: State) -> None:
-    """Bring every table back to the state before the night, when it ran already."""
+    """Bring every table back to the state before the night, when it ran already; note the ids it had minted."""
     if state.repeated is None:
         return
+    _note_handed_out(con, state)
     for table, columns in _COLUMNS.items():
         now, before = state.now(table), state.before(table)
         if state.repeated is Way.WHOLE:
@@ -192,6 +201,22 @@ def take_back(con: duckdb.DuckDBPyConnection, state: State) -> None:
         """,
         {"night": state.night},
     )
+
+
+def _note_handed_out(con: duckdb.DuckDBPyConnection, state: State) -> None:
+    """Somebody may have written them down: a day's runs are published."""
+    minted = {
+        Way.NONE: "where false",
+        Way.WHOLE: f"where customer_key > (select coalesce(max(customer_key), -1) from {state.before('registry')})",
+        Way.PART: f"{_touched(state, 'registry')} and customer_key not in (select customer_key from before)",
+    }
+    con.execute(f"""
+        insert into {state.now("handed_out")}
+        with before as (select customer_key from {state.before("registry")})
+        select one_id, founder_key, generation
+        from {state.now("registry")}
+        {minted[state.repeated or Way.NONE]}
+    """)
 
 
 def begin_whole(con: duckdb.DuckDBPyConnection, state: State) -> None:

@@ -261,18 +261,31 @@ _CONTEXT = """
     anti join night_member_hash using (key_hash)
 """
 
-# An id that nobody holds can come back with its founder; one that somebody untouched holds cannot.
+# An id that nobody holds can come back with its founder; one that somebody untouched holds cannot. One that was merged
+# can come back with those who held it, and they have the id it was merged into.
 _TOUCHED_TABLES = {
     "touched_record": "select key_hash from night_touched_record",
     "touched_value": "select value_hash from night_touched_value",
     "touched_customer": """
-        select customer_key from {seen} semi join night_touched_record using (key_hash)
-        union
-        select customer_key from night_returned_customer
-        union
-        select customer_key
-        from {registry}
-        where status <> 'active' and hash(founder_key) in (select key_hash from night_touched_record)
+        with recursive
+        merged as materialized (select customer_key, one_id, merged_into from {registry} where status = 'merged'),
+        touched as (
+            select customer_key from {seen} semi join night_touched_record using (key_hash)
+            union
+            select customer_key from night_returned_customer
+            union
+            select customer_key
+            from {registry}
+            where status <> 'active' and hash(founder_key) in (select key_hash from night_touched_record)
+        ),
+        below as (
+            select customer_key, one_id from {registry} semi join touched using (customer_key)
+            union
+            select merged.customer_key, merged.one_id
+            from below
+            inner join merged on below.one_id = merged.merged_into
+        )
+        select customer_key from below
     """,
 }
 

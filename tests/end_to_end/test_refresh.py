@@ -23,9 +23,9 @@ NOON = FixedClock(datetime(2026, 11, 21, 12, tzinfo=ZONE))
 STATE = ("assignment", "registry", "event", "value_state", "conflict", "carried", "seen", "override_seen")
 
 
-def arrive(settings: PipelineSettings, *, fan: str, phone: str, batch_id: str) -> None:
-    """A new fan who proves a phone by SMS."""
-    at = "2026-11-21T09:30:00+08:00"
+def arrive(settings: PipelineSettings, *, fan: str, phone: str, batch_id: str, hour: int = 9) -> None:
+    """A new fan, who subscribes at half past the hour, proves a phone by SMS."""
+    at = f"2026-11-21T{hour:02}:30:00+08:00"
     start = datetime.combine(TODAY, datetime.min.time(), ZONE)
     window = Window(start, start + timedelta(days=1))
     account = {"app_id": "wx-oa", "openid": fan, "updated_at": at}
@@ -90,6 +90,28 @@ def test_a_new_fan_who_proves_a_phone_is_known_at_once_and_the_night_finds_nothi
 
     assert ways == [("whole",), ("part",)]
     assert refreshed == anew
+
+
+def test_an_id_published_in_the_morning_leads_to_its_customer_for_ever(own_copy: PipelineSettings) -> None:
+    arrive(own_copy, fan="new-fan", phone="16620000001", batch_id="morning")
+    refresh(own_copy, clock=NOON)
+    published = customer_of(own_copy, "new-fan")
+    # What happened before arrives after: the customer is founded by another record.
+    arrive(own_copy, fan="late-batch", phone="16620000001", batch_id="noon", hour=8)
+    refresh(own_copy, clock=NOON)
+    arrive(own_copy, fan="stranger", phone="16620000002", batch_id="evening")
+    refresh(own_copy, clock=NOON)
+
+    one_id = customer_of(own_copy, "new-fan")
+
+    assert one_id == customer_of(own_copy, "late-batch") != published
+    with open_current(own_copy.folders, timezone="Asia/Shanghai")[0] as con:
+        aliases = con.execute("select one_id from marts.one_id_alias where old_one_id = $id", {"id": published})
+        assert aliases.fetchall() == [(one_id,)]
+        told = con.execute(
+            "select event, to_one_id from marts.identity_event where from_one_id = $id", {"id": published}
+        )
+        assert told.fetchall() == [("ID_MERGED", one_id)]
 
 
 def resolve_everybody(con: duckdb.DuckDBPyConnection) -> None:

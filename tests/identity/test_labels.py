@@ -2,7 +2,7 @@
 
 import hashlib
 
-from tests.identity.factory import Nights, World, fan, lead, mini, patient, phone, wecom
+from tests.identity.factory import Nights, Said, World, fan, lead, mini, patient, phone, wecom
 
 
 def _pair() -> tuple[World, World]:
@@ -76,6 +76,102 @@ def test_unmerge_gives_the_old_id_back():
         ("ID_REVIVED", None, contact, None),
     ]
     assert nights.rows("select distinct status, merged_into from identity.registry") == [("active", None)]
+
+
+def test_a_patient_merged_into_an_older_lead_leaves_the_lead_its_id():
+    nights = Nights()
+    nights.next(lead("l"))
+    apart = lead("l").plus(patient("p", "王芳", seen=1))
+    nights.next(apart)
+    before = nights.ids()
+    nights.next(apart.saying(Said("m", "merge", "lead:leads:l", "patient:saas:p")))
+    assert set(nights.ids().values()) == {before["lead:leads:l"]}
+
+    nights.next(apart)
+
+    assert nights.ids() == before
+    p = before["patient:saas:p"]
+    assert nights.rows(f"""
+        select event, from_id, to_id, via_key, override_id from identity.event
+        where night = '{nights.night}' order by seq
+    """) == [
+        ("MOVED", before["lead:leads:l"], p, "lead:leads:l", "m"),
+        ("ID_REVIVED", p, None, "lead:leads:l", "m"),
+    ]  # fmt: skip
+
+
+def test_a_patient_goes_back_though_a_fan_came_along_since():
+    nights = Nights()
+    nights.next(lead("l", phone=phone(1)))
+    nights.next(lead("l", phone=phone(1)).plus(patient("p", "王芳", phone=phone(2))))
+    before = nights.ids()
+    together = lead("l", phone=phone(1)).plus(patient("p", "王芳", phone=phone(1)))
+    nights.next(together)
+    nights.next(together.plus(fan("f", unionid="o1", phone=phone(1)), mini("m", unionid="o1")))
+
+    nights.next(
+        lead("l", phone=phone(1)).plus(
+            patient("p", "王芳", phone=phone(2)), fan("f", unionid="o1", phone=phone(2)), mini("m", unionid="o1")
+        )
+    )
+
+    after = nights.ids()
+    assert {key: after[key] for key in before} == before
+    assert after["official_account_fan:wx:f"] == before["patient:saas:p"]
+
+
+def test_leads_torn_by_a_split_and_a_merge_get_their_id_back_when_both_are_revoked():
+    nights = Nights()
+    apart = lead("a1", phone=phone(1)).plus(lead("a2", seen=1, phone=phone(1)), patient("b", "王芳", seen=2))
+    for world in (lead("a1", phone=phone(1)).plus(lead("a2", seen=1, phone=phone(1))), apart):
+        nights.next(world)
+    before = nights.ids()
+    merge, split = Said("m", "merge", "lead:leads:a1", "patient:saas:b"), Said("s", "split", *sorted(before)[:2])
+    nights.next(apart.saying(merge, split))
+    assert nights.together() == {frozenset({"a1", "b"}), frozenset({"a2"})}
+    alone = nights.id_of("a2")
+
+    nights.next(apart)
+
+    assert nights.ids() == before
+    assert nights.rows(f"select status, merged_into from identity.registry where one_id = '{alone}'") == [
+        ("merged", before["lead:leads:a1"])
+    ]
+
+
+def test_a_chain_of_merges_comes_apart_into_the_ids_it_was_made_of():
+    nights = Nights()
+    apart = World()
+    for number, record in enumerate((lead("l"), fan("f", seen=1), patient("p", "王芳", seen=2))):
+        apart = apart.plus(record)
+        nights.next(apart)
+        assert len(nights.together()) == number + 1
+    before = nights.ids()
+    first = Said("m1", "merge", "official_account_fan:wx:f", "patient:saas:p")
+    nights.next(apart.saying(first))
+    nights.next(apart.saying(first, Said("m2", "merge", "lead:leads:l", "official_account_fan:wx:f")))
+    assert len(nights.together()) == 1
+
+    nights.next(apart)
+
+    assert nights.ids() == before
+
+
+def test_an_id_goes_with_those_who_held_it_not_with_its_founder():
+    nights = Nights()
+    nights.next(lead("old"))
+    file, founder = patient("p", "王芳", seen=3, phone=phone(1)), fan("f", seen=1, phone=phone(1))
+    nights.next(lead("old").plus(file, founder))
+    file_id = nights.id_of("p")
+    torn = lead("old").plus(file, fan("f", seen=1, phone=phone(2)))
+    nights.next(torn)
+    before = nights.ids()
+    assert nights.id_of("p") == file_id != nights.id_of("f")
+    nights.next(torn.saying(Said("m", "merge", "lead:leads:old", "patient:saas:p")))
+
+    nights.next(torn)
+
+    assert nights.ids() == before
 
 
 def test_vanished_source_causes_no_new_ids():

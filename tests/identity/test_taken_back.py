@@ -106,3 +106,51 @@ def test_the_state_of_an_earlier_program_goes_on(repeats: bool):
     columns = "select column_name from duckdb_columns() where table_name = 'night' order by column_index"
     assert theirs.rows(columns) == ours.rows(columns)
     assert theirs.rows("select count(*) from duckdb_tables() where starts_with(table_name, 'link')") == [(0,)]
+
+
+@WAYS
+def test_an_id_given_out_in_the_morning_leads_to_whom_its_customer_is_by_noon(part_at_most: float):
+    nights = Nights(part_at_most=part_at_most)
+    nights.next(family())
+    morning = family().plus(fan("new", seen=5, phone=phone(3)))
+    nights.next(morning)
+    early = nights.id_of("new")
+
+    noon = morning.plus(fan("before", seen=4, phone=phone(3)))
+    nights.again(noon)
+
+    one_id = nights.id_of("new")
+    assert one_id == nights.id_of("before") != early
+    assert nights.rows(f"select status, merged_into, customer_key from identity.registry where one_id = '{early}'") == [
+        ("merged", one_id, 3)
+    ]
+    assert nights.rows("select * exclude (night, seq) from identity.event where event = 'ID_MERGED'") == [
+        ("ID_MERGED", None, early, one_id, "phone", "+86139****0003", "official_account_fan:wx:before", None)
+    ]
+    # A third run, a refused one and the next night know it still.
+    nights.again(noon.plus(lead("x", phone=phone(9))))
+    with pytest.raises(IdentityInputError):
+        nights.again(World(facts=(Fact("fan:ghost", "phone", "2"),)))
+    nights.next(noon)
+    assert nights.rows(f"select merged_into from identity.registry where one_id = '{early}'") == [(one_id,)]
+    # Apart again, the fan has the first id back.
+    nights.next(morning.plus(fan("before", seen=4, phone=phone(8))))
+    assert nights.id_of("new") == early
+    assert nights.id_of("before") != early
+
+
+@WAYS
+def test_an_id_given_out_to_a_record_that_went_again_waits_for_it(part_at_most: float):
+    nights = Nights(part_at_most=part_at_most)
+    nights.next(family())
+    nights.next(family().plus(fan("new", seen=5)))
+    early = nights.id_of("new")
+    assert nights.again(family()).events == {}
+    nights.next(family().plus(lead("other", seen=9)))
+
+    nights.next(family().plus(fan("new", seen=5, phone=phone(2))))
+
+    assert nights.rows(f"select status, merged_into from identity.registry where one_id = '{early}'") == [
+        ("merged", nights.id_of("new"))
+    ]
+    assert nights.rows("from identity.handed_out") == []
