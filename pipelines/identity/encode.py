@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from pipelines.identity.frames import distinct, fetch, fetch_ints, has_repeats, number_rows, store
-from pipelines.identity.model import KINDS, IdentityInputError, Ints
+from pipelines.identity.model import KINDS, OWN_DIGEST, IdentityInputError, Ints
 
 TIER_BITS = 40
 BINDING, UNIONID, PHONE = 0, 1, 2
@@ -79,7 +79,8 @@ def encode_records(con: duckdb.DuckDBPyConnection, identities: str, *, assignmen
             coalesce(kinds.kind_rank, -1)::tinyint as kind_rank,
             coalesce(last.customer_key, -1) as old,
             coalesce(last.present, false) as was_present,
-            hash(given.key) as key_hash
+            hash(given.key) as key_hash,
+            {OWN_DIGEST} as digest
         from {identities} as given
         left join kinds using (kind)
         left join {assignment} as last using (key)
@@ -128,10 +129,9 @@ def encode_records(con: duckdb.DuckDBPyConnection, identities: str, *, assignmen
 def encode_evidence(con: duckdb.DuckDBPyConnection, evidence: str, hashes: str, records: Records) -> Evidence:
     """Number tonight's values and write down who carries them, without what operators detached.
 
-    Null and empty values are ignored. `hashes` is `evidence` as `touched.digest_inputs` writes it down. Raises
+    Null and empty values are ignored. `hashes` is `evidence` as `digests.digest_inputs` writes it down. Raises
     IdentityInputError for keys that name no record.
     """
-    _refuse_unknown_keys(con, evidence)
     con.execute(f"""
         create or replace temp table night_value as
         select null::integer as val, *, hash(value_type, value) as value_hash
@@ -149,7 +149,9 @@ def encode_evidence(con: duckdb.DuckDBPyConnection, evidence: str, hashes: str, 
         f"select (select count(*) from night_evidence), (select count(*) from {hashes} as hashes)"
     ).fetchone()
     assert counts is not None
-    assert counts[0] == counts[1], f"two texts share a hash: {counts}"
+    if counts[0] != counts[1]:
+        _refuse_unknown_keys(con, evidence)
+        raise AssertionError(f"two texts share a hash: {counts}")
     _keep_strongest(con)
     _detach(con)
     row, val, shape, strength = fetch_ints(con, "select row, val, shape, strength from night_evidence")
@@ -209,8 +211,6 @@ def _refuse_repeated_keys(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def _refuse_unknown_keys(con: duckdb.DuckDBPyConnection, evidence: str) -> None:
-    if not con.execute("select 1 from night_digest where not is_record limit 1").fetchone():
-        return
     unknown = con.execute(f"""
         select key, value_type, value
         from {evidence} as given
@@ -218,12 +218,13 @@ def _refuse_unknown_keys(con: duckdb.DuckDBPyConnection, evidence: str) -> None:
         where value <> '' and value_type is not null
         order by all
     """).fetchall()
-    raise IdentityInputError(
-        "unknown_key",
-        f"{len(unknown)} 条证据的 key 不在身份表中",
-        f"{len(unknown)} evidence rows name an identity that does not exist",
-        unknown,
-    )
+    if unknown:
+        raise IdentityInputError(
+            "unknown_key",
+            f"{len(unknown)} 条证据的 key 不在身份表中",
+            f"{len(unknown)} evidence rows name an identity that does not exist",
+            unknown,
+        )
 
 
 def _keep_strongest(con: duckdb.DuckDBPyConnection) -> None:

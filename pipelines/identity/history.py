@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 
 from pipelines.identity.encode import Evidence, Records
-from pipelines.identity.frames import distinct, fetch_texts, gather, registered, store
+from pipelines.identity.frames import distinct, fetch, fetch_texts, gather, registered, store
 from pipelines.identity.keys import masked_sql
 from pipelines.identity.limits import Conflict
 from pipelines.identity.model import MERGE, Ints
@@ -205,15 +205,16 @@ def write_seen(
         "strength": evidence.strength,
         "accepted": accepted,
     }
-    seen = {"key_hash": key_hash, "component": key_hash[unlimited], "customer_key": customer_key.astype(np.int32)}
-    with registered(con, "night_carried_columns", carried), registered(con, "night_seen_columns", seen):
-        con.execute(f"insert into {state.now('carried')} from night_carried_columns")
-        con.execute(f"""
-            insert into {state.now("seen")}
-            select key_hash, digest, component, customer_key
-            from night_seen_columns
-            inner join night_digest using (key_hash)
-        """)
+    seen = {
+        "key_hash": key_hash,
+        "digest": _own_digests(con, records),
+        "component": key_hash[unlimited],
+        "customer_key": customer_key.astype(np.int32),
+    }
+    for table, columns in (("carried", carried), ("seen", seen)):
+        with registered(con, "night_seen_columns", columns):
+            con.execute(f"insert into {state.now(table)} from night_seen_columns")
+    con.execute(f"insert into {state.now('bucket')} from night_bucket")
     con.execute(f"insert into {state.now('blocked_seen')} from night_blocked_hash")
     con.execute(f"insert into {state.now('override_seen')} select * from night_override")
 
@@ -224,6 +225,13 @@ def value_hashes(con: duckdb.DuckDBPyConnection) -> np.typing.NDArray[np.uint64]
     hashes = np.empty(columns["val"].size, dtype=np.uint64)
     hashes[columns["val"].astype(np.int64)] = columns["hash"]
     return hashes
+
+
+def _own_digests(con: duckdb.DuckDBPyConnection, records: Records) -> np.typing.NDArray[np.uint64]:
+    found = fetch(con, "select row, digest from night_record")
+    digests = np.empty(found["row"].size, dtype=np.uint64)
+    digests[found["row"]] = found["digest"]
+    return digests[records.row]
 
 
 def _texts_at(con: duckdb.DuckDBPyConnection, query: str, places: Ints) -> pl.Series:

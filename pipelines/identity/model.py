@@ -16,8 +16,11 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-ALGORITHM_VERSION: Final = 2
+ALGORITHM_VERSION: Final = 3
 """Part of a night's fingerprint: raise it when the same input may give another partition or other events."""
+
+OWN_DIGEST: Final = "hash(kind, first_seen_at, name_norm, birth_date, id_number, is_minor)"
+"""What a record itself says, as SQL over the columns of identities."""
 
 Ints = NDArray[np.signedinteger[Any]]
 """As narrow as what they count allows, mostly 32 bits: a product of two must be widened first."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from pipelines.identity import history, touched, value_states
 from pipelines.identity.causes import find_causes
+from pipelines.identity.digests import digest_inputs
 from pipelines.identity.encode import encode_evidence, encode_records
 from pipelines.identity.frames import fetch_ints
 from pipelines.identity.handed_out import register_handed_out
@@ -85,7 +86,7 @@ def resolve_night(
         with watch.step("what changed"):
             given = read_overrides(con, overrides if config.limits else None, night=night)
             store_overrides(con, given)
-            digest = touched.digest_inputs(con, identities, evidence, blocked)
+            digest = digest_inputs(con, identities, evidence, blocked)
             basis = basis_of(config)
             fingerprint = f"{basis}|{[astuple(row) for row in given.rows]}|{digest}"
             state = open_state(con, state_schema, night, fingerprint=fingerprint, basis=basis)
@@ -122,7 +123,7 @@ def run_steps(
     blocked: str,
     watch: "Watch",
 ) -> None:
-    """Resolve `inputs` and write the tables of `state`, for which room was made; needs the tables of `touched.py`."""
+    """Resolve `inputs` and write the tables of `state`, for which room was made; needs the tables of `digests.py`."""
     with watch.step("encode"):
         records = encode_records(con, inputs.identities, assignment=state.before("assignment"))
         evidence = encode_evidence(con, inputs.evidence, inputs.hashes, records)

@@ -2,8 +2,8 @@
 
 Public: assignment, registry, event, value_state, conflict (docs/architecture.md). Private: `carried` (who carries which
 value, as hashes, and which of it joined: enough to tell a new link from an old one, and no phone in it), `seen` (what
-tonight's records looked like, as a digest, and the component they are in before any limit), `override_seen`,
-`blocked_seen`, `night` (one row per night), `settled` (up to which event a night is not taken back when run again),
+tonight's records said of themselves, as a digest, and the component they are in before any limit), `bucket` (sums of
+both, see `digests.py`), `override_seen`, `blocked_seen`, `night` (one row per night), `settled` (up to which event a night is not taken back when run again),
 `handed_out` (ids that a run which was taken back had minted, until the registry has them).
 
 A night replaces every row (`whole`) or those of the customers it touches (`part`, see `touched.py`). What it replaces
@@ -48,6 +48,7 @@ _COLUMNS: Final[dict[str, str]] = {
     "seen": """
         key_hash ubigint not null, digest ubigint not null, component ubigint not null, customer_key integer not null
     """,
+    "bucket": "bucket integer not null, digest ubigint not null",
     "override_seen": "id varchar not null, kind varchar not null, a varchar not null, b varchar not null",
     "blocked_seen": "value_hash ubigint not null",
 }

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import duckdb
 import pyarrow as pa
 
-from pipelines.identity.encode import BINDING, PHONE, TIER_BITS, UNIONID
+from pipelines.identity.digests import changes_are_few
 from pipelines.identity.frames import store
 from pipelines.identity.overrides import Override, Overrides
 from pipelines.identity.state import State, last_basis
@@ -29,53 +29,13 @@ PART_AT_MOST = 0.1
 class Inputs:
     """Relations that the steps read: a record is resolved where `is_member`, else it is context.
 
-    hashes: `evidence` as `digest_inputs` writes it down.
+    hashes: `evidence` as `digests.digest_inputs` writes it down.
     """
 
     identities: str
     evidence: str
     hashes: str
     is_part: bool
-
-
-def digest_inputs(con: duckdb.DuckDBPyConnection, identities: str, evidence: str, blocked: str) -> str:
-    """Write the input down as hashes; returns a text that is the same for the same rows in any order.
-
-    night_hash: key_hash, value_hash, shape, strength, one row per evidence row, see `encode.Evidence`
-    night_digest: key_hash, digest, is_record, one row per key (more where it repeats); an unknown key is no record
-    night_blocked_hash: value_hash
-    """
-    con.execute(_HASH.format(evidence=evidence))
-    con.execute(f"""
-        create or replace temp table night_digest as
-        with
-        records as (
-            select
-                hash(key) as key_hash,
-                hash(kind, first_seen_at, name_norm, birth_date, id_number, is_minor) as digest
-            from {identities}
-        ),
-        carried as (
-            select key_hash, sum(hash(value_hash, strength)) as digest from night_hash group by key_hash
-        )
-        select
-            key_hash,
-            hash(records.digest, carried.digest) as digest,
-            records.digest is not null as is_record
-        from records
-        full join carried using (key_hash)
-    """)
-    con.execute(f"""
-        create or replace temp table night_blocked_hash as
-        select distinct hash(value_type, value) as value_hash from {blocked}
-    """)
-    row = con.execute("""
-        select
-            (select count(*) || ':' || coalesce(sum(hash(key_hash, digest, is_record)), 0) from night_digest),
-            (select count(*) || ':' || coalesce(sum(value_hash), 0) from night_blocked_hash)
-    """).fetchone()
-    assert row is not None
-    return f"{row[0]}|{row[1]}"
 
 
 def everybody(identities: str, evidence: str) -> Inputs:
@@ -88,21 +48,11 @@ def find_touched(
 ) -> Inputs | None:
     """Write the state's tables `touched_*`; returns the inputs of a night in part, or None for a night of everybody.
 
-    Needs the tables of `digest_inputs`, and the state before the night. Leaves `night_touched_value`.
+    Needs the tables of `digests.digest_inputs`, and the state before the night. Leaves `night_touched_value`.
     """
-    if last_basis(con, state) != state.basis or not _changes_are_few(con, state, part_at_most):
+    if last_basis(con, state) != state.basis or not changes_are_few(con, state, part_at_most):
         return None
     return reach(con, state, given, identities, evidence, last=state)
-
-
-def take_input_of(con: duckdb.DuckDBPyConnection, last: State, evidence: str) -> None:
-    """Write the tables of `digest_inputs` for the input that `last` was made of, and that nothing in it changed."""
-    con.execute(_HASH.format(evidence=evidence))
-    con.execute(f"""
-        create or replace temp table night_digest as select key_hash, digest, true as is_record from {last.now("seen")};
-        create or replace temp table night_blocked_hash as from {last.now("blocked_seen")};
-        create or replace temp table night_changed (key_hash ubigint, is_there boolean, was_there boolean)
-    """)
 
 
 def reach(
@@ -143,31 +93,6 @@ def note_new_customers(con: duckdb.DuckDBPyConnection, state: State) -> None:
     """)
 
 
-def _changes_are_few(con: duckdb.DuckDBPyConnection, state: State, part_at_most: float) -> bool:
-    """Write `night_changed`; whether a night in part is possible and worth it."""
-    con.execute(f"""
-        create or replace temp table night_changed as
-        select key_hash, now.digest is not null as is_there, last.digest is not null as was_there
-        from night_digest as now
-        full join {state.now("seen")} as last using (key_hash)
-        where now.digest is distinct from last.digest
-    """)
-    row = con.execute(f"""
-        select
-            (select count(*) from night_changed),
-            (select count(*) from {state.now("seen")}),
-            (select count(*) from night_digest),
-            (select count(*) from night_changed where not was_there),
-            (select count(*) from night_changed where not is_there),
-            exists (select 1 from night_digest where not is_record)
-    """).fetchone()
-    assert row is not None
-    changed, seen, known, new, gone, is_unknown = row
-    # Evidence of nobody, or keys that repeat: the whole night says which.
-    is_refused = is_unknown or known - new != seen - gone
-    return not is_refused and bool(changed < seen * part_at_most)
-
-
 def _store_turned(con: duckdb.DuckDBPyConnection, turned: set[Override]) -> None:
     """Operator rows that were given or revoked since: the values and keys they name."""
     values = {row.b if row.kind == "detach" else row.a for row in turned if row.kind not in ("merge", "split")}
@@ -184,18 +109,6 @@ def _store_merged(con: duckdb.DuckDBPyConnection, groups: list[list[str]]) -> No
     texts = [key for keys in groups for key in keys]
     store(con, "night_merged_key", {"place": pa.array(places, pa.int32()), "key": pa.array(texts, pa.string())})
 
-
-_HASH = f"""
-    create or replace temp table night_hash as
-    select
-        hash(key) as key_hash,
-        hash(value_type, value) as value_hash,
-        case value_type when 'binding' then {BINDING} when 'unionid' then {UNIONID} else {PHONE} end::tinyint as shape,
-        (coalesce(tier, case value_type when 'binding' then 1 when 'unionid' then 2 else 3 end)::bigint << {TIER_BITS})
-        + coalesce(position, 0) as strength
-    from {{evidence}}
-    where value <> '' and value_type is not null
-"""
 
 _CHANGED_VALUE = """
     create or replace temp table night_changed_value as
@@ -243,7 +156,7 @@ _TOUCHED_RECORD = """
     select key_hash from night_seed;
 
     create or replace temp table night_member_hash as
-    select key_hash from night_touched_record semi join night_digest using (key_hash)
+    select key_hash from night_touched_record semi join night_own using (key_hash)
 """
 
 _CONTEXT = """
