@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.identity.encode import TIER_BITS, Records
-from pipelines.identity.frames import fetch_ints, store
+from pipelines.identity.frames import fetch_ints, is_there, store
 from pipelines.identity.history import value_hashes
 from pipelines.identity.keys import masked_sql
 from pipelines.identity.model import Ints
@@ -34,7 +34,7 @@ def find_causes(con: duckdb.DuckDBPyConnection, state: State, links: Links, comp
     night_cause: old, component, is_known, value_type, value_masked, via_key, override_id
     """
     con.execute(_TURNED)
-    if not con.execute("select 1 from night_turned limit 1").fetchone():
+    if not is_there(con, "select 1 from night_turned limit 1"):
         con.execute(_NO_CAUSE)
         return
     con.execute(_INVOLVED.format(assignment=state.before("assignment")))

@@ -9,7 +9,7 @@ import duckdb
 import numpy as np
 
 from pipelines.identity.encode import BINDING, PHONE, TIER_BITS, UNIONID
-from pipelines.identity.frames import fetch, store
+from pipelines.identity.frames import fetch, one_row, store
 from pipelines.identity.model import OWN_DIGEST
 from pipelines.identity.state import State
 
@@ -33,14 +33,16 @@ def digest_inputs(con: duckdb.DuckDBPyConnection, identities: str, evidence: str
         select distinct hash(value_type, value) as value_hash from {blocked}
     """)
     _sum_up(con)
-    row = con.execute("""
+    row = one_row(
+        con,
+        """
         select
             (select count(*) from night_own),
             (select count(*) from night_hash),
             (select coalesce(sum(hash(bucket, digest)), 0) from night_bucket),
             (select count(*) || ':' || coalesce(sum(value_hash), 0) from night_blocked_hash)
-    """).fetchone()
-    assert row is not None
+    """,
+    )
     return "|".join(map(str, row))
 
 
@@ -63,7 +65,9 @@ def changes_are_few(con: duckdb.DuckDBPyConnection, state: State, part_at_most: 
     seen, carried = state.now("seen"), state.now("carried")
     con.execute(_DIRTY.format(bucket=state.now("bucket")))
     con.execute(_CHANGED.format(seen=seen, carried=carried))
-    row = con.execute(f"""
+    row = one_row(
+        con,
+        f"""
         select
             (select count(*) from night_changed),
             (select count(*) from {seen}),
@@ -71,8 +75,8 @@ def changes_are_few(con: duckdb.DuckDBPyConnection, state: State, part_at_most: 
             (select count(*) from night_changed where not was_there),
             (select count(*) from night_changed where not is_there),
             exists (select 1 from night_dirty_hash anti join night_dirty_own using (key_hash))
-    """).fetchone()
-    assert row is not None
+    """,
+    )
     changed, last, known, new, gone, is_unknown = row
     # Evidence of nobody, or keys that repeat: the whole night says which.
     is_refused = is_unknown or known - new != last - gone

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from pipelines.identity.frames import distinct, fetch, fetch_ints, has_repeats, number_rows, store
+from pipelines.identity.frames import distinct, fetch, fetch_ints, has_repeats, is_there, number_rows, one_row, store
 from pipelines.identity.model import KINDS, OWN_DIGEST, IdentityInputError, Ints
 
 TIER_BITS = 40
@@ -145,13 +145,10 @@ def encode_evidence(con: duckdb.DuckDBPyConnection, evidence: str, hashes: str, 
         inner join night_value using (value_hash)
         inner join night_record using (key_hash)
     """)
-    counts = con.execute(
-        f"select (select count(*) from night_evidence), (select count(*) from {hashes} as hashes)"
-    ).fetchone()
-    assert counts is not None
-    if counts[0] != counts[1]:
+    told, found = one_row(con, f"select (select count(*) from {hashes}), (select count(*) from night_evidence)")
+    if found != told:
         _refuse_unknown_keys(con, evidence)
-        raise AssertionError(f"two texts share a hash: {counts}")
+        raise AssertionError(f"two texts share a hash: {told} became {found}")
     _keep_strongest(con)
     _detach(con)
     row, val, shape, strength = fetch_ints(con, "select row, val, shape, strength from night_evidence")
@@ -240,7 +237,7 @@ def _keep_strongest(con: duckdb.DuckDBPyConnection) -> None:
 
 def _detach(con: duckdb.DuckDBPyConnection) -> None:
     """An operator said that the value is not this record's: it is no evidence of anything."""
-    if not con.execute("select 1 from night_override where kind = 'detach' limit 1").fetchone():
+    if not is_there(con, "select 1 from night_override where kind = 'detach' limit 1"):
         return
     con.execute("""
         delete from night_evidence as evidence

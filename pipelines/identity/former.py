@@ -8,6 +8,7 @@ Both are read from the log, which knows who held what, and only for the ids that
 
 import duckdb
 
+from pipelines.identity.frames import one_row
 from pipelines.identity.state import State
 
 
@@ -20,7 +21,7 @@ def find_claims(con: duckdb.DuckDBPyConnection, state: State) -> None:
     """
     for step in (_FORMER, _MOVED, _CLAIMANT):
         con.execute(step.format(registry=state.before("registry"), log=state.log))
-    (first_move,) = con.execute("select min(night) from night_torn_move").fetchone() or (None,)
+    (first_move,) = one_row(con, "select min(night) from night_torn_move")
     con.execute(_GUEST.format(registry=state.before("registry"), log=state.log), {"first_move": first_move})
     con.execute(_CLAIM)
 

@@ -13,16 +13,30 @@ from numpy.typing import NDArray
 from pipelines.identity.model import Ints
 
 
-def fetch(con: duckdb.DuckDBPyConnection, query: str, parameters: object = None) -> dict[str, NDArray[Any]]:
-    """The columns of `query` as numpy arrays; the query must not return nulls."""
-    columns = con.execute(query, parameters).fetchnumpy()
-    assert not any(isinstance(values, np.ma.MaskedArray) for values in columns.values()), query
-    return dict(columns)
+def fetch(con: duckdb.DuckDBPyConnection, query: str) -> dict[str, NDArray[Any]]:
+    """The columns of `query` as numpy arrays, not to be written to; the query must not return nulls.
+
+    By way of polars: DuckDB's own way to numpy takes six times as long.
+    """
+    frame: pl.DataFrame = con.sql(query).pl()
+    assert not any(column.null_count() for column in frame), query
+    return {column.name: column.to_numpy() for column in frame}
 
 
-def fetch_ints(con: duckdb.DuckDBPyConnection, query: str, parameters: object = None) -> list[Ints]:
+def one_row(con: duckdb.DuckDBPyConnection, query: str) -> tuple[Any, ...]:
+    """The only row of `query`, read to its end: the next query may be a relation, which waits for nobody."""
+    (row,) = con.execute(query).fetchall()
+    return tuple(row)
+
+
+def is_there(con: duckdb.DuckDBPyConnection, query: str) -> bool:
+    """Whether `query`, which should be limited, has a row."""
+    return bool(con.execute(query).fetchall())
+
+
+def fetch_ints(con: duckdb.DuckDBPyConnection, query: str) -> list[Ints]:
     """The columns of `query`, all integers without nulls, in the order of the select list."""
-    return list(fetch(con, query, parameters).values())
+    return list(fetch(con, query).values())
 
 
 def fetch_texts(con: duckdb.DuckDBPyConnection, query: str) -> pl.DataFrame:

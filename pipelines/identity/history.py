@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 
 from pipelines.identity.encode import Evidence, Records
-from pipelines.identity.frames import distinct, fetch, fetch_texts, gather, registered, store
+from pipelines.identity.frames import distinct, fetch, fetch_texts, gather, is_there, one_row, registered, store
 from pipelines.identity.keys import masked_sql
 from pipelines.identity.limits import Conflict
 from pipelines.identity.model import MERGE, Ints
@@ -24,14 +24,21 @@ from pipelines.identity.value_states import Links
 
 @contextmanager
 def tonight(
-    con: duckdb.DuckDBPyConnection, records: Records, component: Ints, customer_key: Ints, reasons: Reasons
+    con: duckdb.DuckDBPyConnection,
+    records: Records,
+    component: Ints,
+    customer_key: Ints,
+    reasons: Reasons,
+    *,
+    registry: str,
 ) -> Iterator[None]:
     """Offer the view `night_assignment`, one row per record in order of rec, while the block runs.
 
-    Texts are gathered by position instead of joined: a third of the time at a million customers.
+    `registry` is where `labels.tonights_registry` says. Texts are gathered by position instead of joined: a third of
+    the time at a million customers.
     """
     key = _texts_at(con, "select row as place, key as text from night_record", records.row)
-    one_id = _texts_at(con, "select customer_key as place, one_id as text from night_registry", customer_key)
+    one_id = _texts_at(con, f"select customer_key as place, one_id as text from {registry}", customer_key)
     types, masks = _reason_texts(con, reasons)
     columns = {
         "rec": np.arange(records.count, dtype=np.int32),
@@ -66,8 +73,8 @@ def write_assignment(con: duckdb.DuckDBPyConnection, state: State, records: Reco
     con.execute(
         f"create or replace temp table night_absent as select key, one_id, customer_key, present from {last} limit 0"
     )
-    known = con.execute(f"select count(*) from {last}").fetchone()
-    if known == (int((records.old >= 0).sum()),):
+    (known,) = one_row(con, f"select count(*) from {last}")
+    if known == int((records.old >= 0).sum()):
         return
     con.execute(f"""
         insert into night_absent
@@ -76,12 +83,7 @@ def write_assignment(con: duckdb.DuckDBPyConnection, state: State, records: Reco
     con.execute(f"insert into {assignment} select key, one_id, customer_key, false, null, null, null from night_absent")
 
 
-def write_registry(con: duckdb.DuckDBPyConnection, state: State) -> None:
-    """Write the registry after the night."""
-    con.execute(f"insert into {state.now('registry')} select * from night_registry")
-
-
-def write_events(con: duckdb.DuckDBPyConnection, state: State) -> None:
+def write_events(con: duckdb.DuckDBPyConnection, state: State, *, registry: str) -> None:
     """Log the night: LINKED in order of rec, then everything else by kind; needs `night_cause`."""
     numbered = {"night": state.night, "settled": settled_events(con, state)}
     con.execute(
@@ -115,10 +117,12 @@ def write_events(con: duckdb.DuckDBPyConnection, state: State) -> None:
         """,
         numbered,
     )
-    others = _OTHER_EVENTS.format(
-        event=state.now("event"), registry=state.before("registry"), assignment=state.before("assignment")
-    )
-    con.execute(others, numbered)
+    last = state.before("registry")
+    if is_there(con, f"from {last} limit 1"):
+        others = _OTHER_EVENTS.format(
+            event=state.now("event"), registry=registry, last_registry=last, last_assignment=state.before("assignment")
+        )
+        con.execute(others, numbered)
 
 
 def write_states(con: duckdb.DuckDBPyConnection, state: State) -> None:
@@ -207,7 +211,7 @@ def write_seen(
     }
     seen = {
         "key_hash": key_hash,
-        "digest": _own_digests(con, records),
+        "digest": _at_places(con, "select row as place, digest as number from night_record")[records.row],
         "component": key_hash[unlimited],
         "customer_key": customer_key.astype(np.int32),
     }
@@ -221,17 +225,15 @@ def write_seen(
 
 def value_hashes(con: duckdb.DuckDBPyConnection) -> np.typing.NDArray[np.uint64]:
     """DuckDB's hash of every (value type, value), by val."""
-    columns = con.execute("select val, value_hash as hash from night_value").fetchnumpy()
-    hashes = np.empty(columns["val"].size, dtype=np.uint64)
-    hashes[columns["val"].astype(np.int64)] = columns["hash"]
-    return hashes
+    return _at_places(con, "select val as place, value_hash as number from night_value")
 
 
-def _own_digests(con: duckdb.DuckDBPyConnection, records: Records) -> np.typing.NDArray[np.uint64]:
-    found = fetch(con, "select row, digest from night_record")
-    digests = np.empty(found["row"].size, dtype=np.uint64)
-    digests[found["row"]] = found["digest"]
-    return digests[records.row]
+def _at_places(con: duckdb.DuckDBPyConnection, query: str) -> np.typing.NDArray[np.uint64]:
+    """The `number` at each `place`; the query gives every place from 0 once, in any order."""
+    found = fetch(con, query)
+    numbers = np.empty(found["place"].size, dtype=np.uint64)
+    numbers[found["place"]] = found["number"]
+    return numbers
 
 
 def _texts_at(con: duckdb.DuckDBPyConnection, query: str, places: Ints) -> pl.Series:
@@ -281,9 +283,9 @@ _OTHER_EVENTS = """
             case when cause.is_known then cause.via_key else reason.reason_via_key end as via_key,
             cause.override_id
         from night_assignment as tonight
-        inner join {registry} as last on tonight.old = last.customer_key
+        inner join {last_registry} as last on tonight.old = last.customer_key
         left join night_cause as cause on tonight.old = cause.old and tonight.component = cause.component
-        left join {assignment} as reason on tonight.key = reason.key
+        left join {last_assignment} as reason on tonight.key = reason.key
         where tonight.old >= 0 and tonight.old <> tonight.customer_key
     ),
     returned as (
@@ -298,8 +300,8 @@ _OTHER_EVENTS = """
         select
             now.customer_key, now.one_id, now.status, now.merged_into, last.merged_into as led_to,
             row(last.status, last.merged_into) is distinct from row(now.status, now.merged_into) as is_changed
-        from night_registry as now
-        inner join {registry} as last using (customer_key)
+        from {registry} as now
+        inner join {last_registry} as last using (customer_key)
     ),
     -- An id that was merged and whose records stay leads elsewhere because the id that it led to went.
     merged as (
@@ -308,7 +310,7 @@ _OTHER_EVENTS = """
             cause.value_type, cause.value_masked, cause.via_key, cause.override_id
         from changed
         left join night_heir as heir on changed.customer_key = heir.old
-        left join {registry} as target on changed.led_to = target.one_id
+        left join {last_registry} as target on changed.led_to = target.one_id
         left join night_heir as gone on target.customer_key = gone.old
         left join night_turned as went on heir.held = went.old and heir.component = went.component
         left join night_cause as cause

@@ -10,7 +10,7 @@ import numpy as np
 
 from pipelines.identity.encode import Records
 from pipelines.identity.former import find_claims
-from pipelines.identity.frames import fetch_ints, store
+from pipelines.identity.frames import fetch_ints, has_repeats, is_there, store
 from pipelines.identity.model import KINDS, IdentityConfig, Ints
 from pipelines.identity.state import State
 
@@ -18,14 +18,20 @@ _WEIGHTS = np.array([weight for _, weight in sorted(KINDS.values())])
 
 
 def label_components(
-    con: duckdb.DuckDBPyConnection, state: State, component: Ints, records: Records, *, config: IdentityConfig
+    con: duckdb.DuckDBPyConnection,
+    state: State,
+    component: Ints,
+    records: Records,
+    *,
+    config: IdentityConfig,
+    is_part: bool,
 ) -> Ints:
     """Give every component its id; returns the customer_key of each rec.
 
     Reads assignment and registry before the night, and the log. Leaves `night_member` (rec, row, component, old,
     weight, was_present), `night_heir` (old, component, weight, held: the id its records have, another one where a
     merged id comes back), `night_merged` (old, customer_key), `night_fresh` (component, row, generation, is_revived,
-    customer_key) and `night_registry`, what the night replaces of the registry.
+    customer_key), and in `tonights_registry` what the night replaces of the registry.
     """
     store(
         con,
@@ -41,19 +47,35 @@ def label_components(
     )
     assignment, registry, untouched = state.before("assignment"), state.before("registry"), state.now("registry")
     con.execute(_OVERLAP)
-    find_claims(con, state)
-    for step in (_HEIR, _SURVIVOR):
-        con.execute(step.format(assignment=assignment, registry=registry, log=state.log))
+    if is_there(con, "select 1 from night_torn limit 1"):
+        find_claims(con, state)
+        con.execute(_TORN_HEIR.format(assignment=assignment, registry=registry))
+    con.execute(_SURVIVOR.format(registry=registry, log=state.log))
     key_of_component = np.full(records.count, -1, dtype=np.int32)
     survivor, survivor_key = fetch_ints(con, "select component, customer_key from night_survivor")
     key_of_component[survivor] = survivor_key
     # A component's label is its founder's rec.
     nameless = np.flatnonzero((key_of_component < 0) & (component == np.arange(records.count)))
     key_of_component[nameless] = _name(con, nameless, records.row[nameless], registry, untouched)
-    con.execute(_REGISTRY.format(registry=registry), {"night": state.night, "salt": config.salt})
-    repeated = con.execute(_REPEATED_IDS.format(untouched=untouched)).fetchall()
-    assert not repeated, f"two founders hash to one id: {repeated}; change the salt"
+    _write_registry(con, state, is_part=is_part, salt=config.salt)
     return key_of_component[component]
+
+
+def tonights_registry(state: State, *, is_part: bool) -> str:
+    """The relation with the ids that the night replaces: a night of everybody writes them where they stay at once."""
+    return "night_registry" if is_part else state.now("registry")
+
+
+def _write_registry(con: duckdb.DuckDBPyConnection, state: State, *, is_part: bool, salt: str) -> None:
+    before, now, tonight = state.before("registry"), state.now("registry"), tonights_registry(state, is_part=is_part)
+    if is_part:
+        con.execute(f"create or replace temp table {tonight} as from {before} limit 0")
+    con.execute(_REGISTRY.format(tonight=tonight, registry=before), {"night": state.night, "salt": salt})
+    (hashes,) = fetch_ints(con, f"select hash(one_id) from {tonight}")
+    taken = is_part and is_there(con, _TAKEN_IDS.format(untouched=now))
+    assert not taken and not has_repeats(hashes), "two founders hash to one id: change the salt"
+    if is_part:
+        con.execute(f"insert into {now} from {tonight}")
 
 
 def _name(con: duckdb.DuckDBPyConnection, component: Ints, row: Ints, registry: str, untouched: str) -> Ints:
@@ -87,14 +109,17 @@ _OVERLAP = """
     where old >= 0
     group by old, component;
 
-    create or replace temp table night_torn as select old from night_overlap group by old having count(*) > 1
+    create or replace temp table night_torn as select old from night_overlap group by old having count(*) > 1;
+
+    create or replace temp table night_heir as
+    select old, component, weight, old as held from night_overlap anti join night_torn using (old)
 """
 
 # Nearly every id lies in one component; only those that were torn apart are ranked, and those merged into them that may
 # come back. A component with exactly the records that the id had last night goes first: a record that returns takes no
 # id from an unchanged customer. A guest goes last, whatever it weighs: it would leave the hosts without their id.
-_HEIR = """
-    create or replace temp table night_heir as
+_TORN_HEIR = """
+    insert into night_heir
     with
     torn as (
         select *, old as held, null::integer as parent from night_overlap semi join night_torn using (old)
@@ -136,13 +161,7 @@ _HEIR = """
         left join night_guest as guest on torn.old = guest.old and torn.component = guest.component
         left join founders on torn.old = founders.old and torn.component = founders.component
     ),
-    going as (
-        select old, component, weight, old as held, null::integer as parent
-        from night_overlap
-        anti join night_torn using (old)
-        union all
-        select old, component, weight, held, parent from ranked where place = 1
-    )
+    going as (select old, component, weight, held, parent from ranked where place = 1)
     -- A merged id whose records go where the id goes that it was merged into stays merged.
     select old, component, weight, held
     from going
@@ -224,7 +243,7 @@ _LAST_KEY = """
 """
 
 _REGISTRY = """
-    create or replace temp table night_registry as
+    insert into {tonight}
     with
     living as (
         select customer_key from night_survivor
@@ -278,8 +297,6 @@ _REGISTRY = """
     where not fresh.is_revived
 """
 
-_REPEATED_IDS = """
-    select one_id from night_registry group by one_id having count(*) > 1
-    union all
+_TAKEN_IDS = """
     select one_id from night_registry semi join night_fresh using (customer_key) semi join {untouched} using (one_id)
 """

@@ -18,9 +18,9 @@ from pipelines.identity import history, touched, value_states
 from pipelines.identity.causes import find_causes
 from pipelines.identity.digests import digest_inputs
 from pipelines.identity.encode import encode_evidence, encode_records
-from pipelines.identity.frames import fetch_ints
+from pipelines.identity.frames import fetch_ints, one_row
 from pipelines.identity.handed_out import register_handed_out
-from pipelines.identity.labels import label_components
+from pipelines.identity.labels import label_components, tonights_registry
 from pipelines.identity.limits import partition
 from pipelines.identity.model import (
     ALGORITHM_VERSION,
@@ -143,12 +143,13 @@ def run_steps(
         links = accepted_links(links, customers, records)
         reasons = standing_reasons(con, links, customers, records)
     with watch.step("labels"):
-        customer_key = label_components(con, state, customers.component, records, config=config)
-    with watch.step("history"), history.tonight(con, records, customers.component, customer_key, reasons):
+        customer_key = label_components(con, state, customers.component, records, config=config, is_part=inputs.is_part)
+    registry = tonights_registry(state, is_part=inputs.is_part)
+    told = history.tonight(con, records, customers.component, customer_key, reasons, registry=registry)
+    with watch.step("history"), told:
         find_causes(con, state, links, customers.component, records)
         history.write_assignment(con, state, records)
-        history.write_registry(con, state)
-        history.write_events(con, state)
+        history.write_events(con, state, registry=registry)
         history.write_states(con, state)
         history.write_conflicts(con, state, customers.conflicts, records)
         history.write_seen(con, state, evidence, links, customers.unlimited, customer_key, records)
@@ -158,14 +159,13 @@ def _summary(con: duckdb.DuckDBPyConnection, state: State, watch: "Watch") -> Ni
     # Counted here: two numbers of ten million groups are not worth a hash table.
     (customer_key,) = fetch_ints(con, f"select customer_key from {state.now('assignment')} where present")
     sizes = np.bincount(customer_key)
-    conflicts = con.execute(f"select count(*) from {state.now('conflict')}").fetchone()
-    assert conflicts is not None
+    (conflicts,) = one_row(con, f"select count(*) from {state.now('conflict')}")
     return NightSummary(
         night=state.night,
         identities=customer_key.size,
         customers=int(np.count_nonzero(sizes)),
         largest=int(sizes.max(initial=0)),
-        conflicts=conflicts[0],
+        conflicts=conflicts,
         events=_counts(
             con, f"select event, count(*) from {state.now('event')} where night = $night group by all", state
         ),

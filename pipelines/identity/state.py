@@ -3,8 +3,9 @@
 Public: assignment, registry, event, value_state, conflict (docs/architecture.md). Private: `carried` (who carries which
 value, as hashes, and which of it joined: enough to tell a new link from an old one, and no phone in it), `seen` (what
 tonight's records said of themselves, as a digest, and the component they are in before any limit), `bucket` (sums of
-both, see `digests.py`), `override_seen`, `blocked_seen`, `night` (one row per night), `settled` (up to which event a night is not taken back when run again),
-`handed_out` (ids that a run which was taken back had minted, until the registry has them).
+both, see `digests.py`), `override_seen`, `blocked_seen`, `night` (one row per night), `settled` (up to which event a
+night is not taken back when run again), `handed_out` (ids that a run which was taken back had minted, until the
+registry has them).
 
 A night replaces every row (`whole`) or those of the customers it touches (`part`, see `touched.py`). What it replaces
 is kept in the twins `<table>_before`; with the tables `touched_*`, which say whose rows those are, a night that runs
