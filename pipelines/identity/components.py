@@ -16,13 +16,12 @@ def connected_components(left: Ints, right: Ints, *, count: int) -> Ints:
     out: int32[count]; a node without links is its own label
     """
     label: Ints = np.arange(count, dtype=np.int32)
-    while left.size:
+    while (apart := left != right).any():
+        left, right = left[apart], right[apart]
         low, high = np.minimum(left, right), np.maximum(left, right)
         np.minimum.at(label, high, low)
         label = _shortcut(label)
         left, right = label[low], label[high]
-        apart = left != right
-        left, right = left[apart], right[apart]
     return label
 
 

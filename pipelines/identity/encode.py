@@ -178,13 +178,11 @@ def _by_first_seen(con: duckdb.DuckDBPyConnection, row: Ints, seen_us: Ints) -> 
     same = seen[1:] == seen[:-1]
     tied = np.flatnonzero(np.append(same, False) | np.insert(same, 0, False))
     if tied.size:
-        store(con, "night_tied", {"row": row[order[tied]], "seen": seen[tied]})
-        (rows,) = fetch_ints(
-            con, "select row from night_tied inner join night_record using (row) order by night_tied.seen, key"
+        position = order[tied]
+        store(con, "night_tied", {"position": position, "row": row[position], "seen": seen[tied]})
+        (order[tied],) = fetch_ints(
+            con, "select position from night_tied inner join night_record using (row) order by night_tied.seen, key"
         )
-        position_of_row = np.empty_like(row)
-        position_of_row[row] = np.arange(row.size)
-        order[tied] = position_of_row[rows]
     return order
 
 

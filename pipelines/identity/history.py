@@ -52,7 +52,7 @@ def tonight(
         "old": records.old.astype(np.int32),
         "was_present": records.was_present.astype(np.int8),
         # The number of a record's LINKED event among tonight's.
-        "linked": np.cumsum(records.old < 0).astype(np.int32),
+        "linked": np.cumsum(records.old < 0, dtype=np.int32),
     }
     # The newest form keeps texts as references; the default would copy them.
     con.register("night_assignment", pl.DataFrame(columns).to_arrow(compat_level=pl.CompatLevel.newest()))

@@ -10,7 +10,7 @@ import numpy as np
 
 from pipelines.identity.encode import Records
 from pipelines.identity.former import find_claims
-from pipelines.identity.frames import fetch_ints, has_repeats, is_there, store
+from pipelines.identity.frames import fetch_ints, has_repeats, is_there, one_row, store
 from pipelines.identity.model import KINDS, IdentityConfig, Ints
 from pipelines.identity.state import State
 
@@ -82,11 +82,12 @@ def _name(con: duckdb.DuckDBPyConnection, component: Ints, row: Ints, registry: 
     """Write `night_fresh`: the founder's free earlier id for each of these components, else the next new one."""
     store(con, "night_nameless", {"component": component.astype(np.int32), "row": row.astype(np.int32)})
     generation, revived = np.zeros(component.size, dtype=np.int64), np.full(component.size, -1)
-    founder, next_generation, earlier = fetch_ints(con, _EARLIER.format(registry=registry, untouched=untouched))
-    place = np.searchsorted(component, founder)
-    generation[place], revived[place] = next_generation, earlier
+    (last_key,) = one_row(con, _LAST_KEY.format(registry=registry, untouched=untouched))
+    if last_key >= 0:
+        founder, next_generation, earlier = fetch_ints(con, _EARLIER.format(registry=registry, untouched=untouched))
+        place = np.searchsorted(component, founder)
+        generation[place], revived[place] = next_generation, earlier
     is_revived = revived >= 0
-    (last_key,) = fetch_ints(con, _LAST_KEY.format(registry=registry, untouched=untouched))
     customer_key = np.where(is_revived, revived, last_key + np.cumsum(~is_revived))
     store(
         con,

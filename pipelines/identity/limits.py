@@ -157,10 +157,13 @@ def _broken(con: duckdb.DuckDBPyConnection, component: Ints, records: Records, r
 
 
 def _distinct_unionids(component: Ints, rules: _Rules) -> Ints:
-    """How many unionids each component carries."""
+    """How many unionids each component carries; 0 where so few records carry one that they cannot be too many."""
     rec, val = rules.unionids
+    carrier = component[rec]
+    several = (np.bincount(carrier, minlength=component.size) > rules.config.customer_unions)[carrier]
+    carrier, val = carrier[several], val[several]
     width = int(val.max(initial=0)) + 1
-    pairs = np.sort(component[rec].astype(np.int64) * width + val)
+    pairs = np.sort(carrier.astype(np.int64) * width + val)
     first = np.insert(pairs[1:] != pairs[:-1], 0, True) if pairs.size else np.empty(0, dtype=np.bool_)
     return np.bincount(pairs[first] // width, minlength=component.size)
 

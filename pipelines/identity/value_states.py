@@ -131,6 +131,7 @@ def admitted_links(con: duckdb.DuckDBPyConnection, evidence: Evidence, records: 
     keep[asked[records.kind_rank[evidence.rec[asked]] == PATIENT_RANK]] = False
     if denied_val.size:
         asked = np.flatnonzero(_marked(denied_val, value_count)[evidence.val])
+        asked = asked[records.kind_rank[evidence.rec[asked]] == PATIENT_RANK]
         pairs = evidence.rec[asked].astype(np.int64) * value_count + evidence.val[asked]
         keep[asked] &= ~np.isin(pairs, records.rec_of_row[denied_row].astype(np.int64) * value_count + denied_val)
     keep &= (np.bincount(evidence.val[keep], minlength=value_count) > 1)[evidence.val]
