@@ -1,7 +1,7 @@
 """Columns between DuckDB and numpy; no rule of identity lives here."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import duckdb
@@ -52,13 +52,17 @@ def gather(texts: pl.Series, positions: Ints) -> pl.Series:
 
 
 @contextmanager
-def registered(con: duckdb.DuckDBPyConnection, view: str, columns: Mapping[str, Any]) -> Iterator[None]:
+def registered(con: duckdb.DuckDBPyConnection, view: str, columns: Mapping[str, Any] | pa.Table) -> Iterator[None]:
     """Offer arrays of equal length as the view `view` while the block runs."""
-    con.register(view, pa.table(dict(columns)))
+    con.register(view, columns if isinstance(columns, pa.Table) else pa.table(dict(columns)))
     try:
         yield
-    finally:
-        con.unregister(view)
+    except BaseException:
+        # A transaction that failed would refuse this too, and hide why.
+        with suppress(duckdb.TransactionException):
+            con.unregister(view)
+        raise
+    con.unregister(view)
 
 
 def store(con: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, Any]) -> None:

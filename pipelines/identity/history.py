@@ -4,9 +4,6 @@ Replaying LINKED and MOVED alone rebuilds `assignment`. Why something changed is
 is decided in `labels.py`.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import duckdb
 import numpy as np
 import polars as pl
@@ -22,7 +19,6 @@ from pipelines.identity.state import State, settled_events
 from pipelines.identity.value_states import Links
 
 
-@contextmanager
 def tonight(
     con: duckdb.DuckDBPyConnection,
     records: Records,
@@ -31,8 +27,8 @@ def tonight(
     reasons: Reasons,
     *,
     registry: str,
-) -> Iterator[None]:
-    """Offer the view `night_assignment`, one row per record in order of rec, while the block runs.
+) -> pa.Table:
+    """The rows of the view `night_assignment` that the functions below need, one per record in order of rec.
 
     `registry` is where `labels.tonights_registry` says. Texts are gathered by position instead of joined: a third of
     the time at a million customers.
@@ -55,11 +51,7 @@ def tonight(
         "linked": np.cumsum(records.old < 0, dtype=np.int32),
     }
     # The newest form keeps texts as references; the default would copy them.
-    con.register("night_assignment", pl.DataFrame(columns).to_arrow(compat_level=pl.CompatLevel.newest()))
-    try:
-        yield
-    finally:
-        con.unregister("night_assignment")
+    return pl.DataFrame(columns).to_arrow(compat_level=pl.CompatLevel.newest())
 
 
 def write_assignment(con: duckdb.DuckDBPyConnection, state: State, records: Records) -> None:

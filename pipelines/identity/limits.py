@@ -59,24 +59,41 @@ class Partition:
     conflicts: list[Conflict]
 
 
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Records joined along every link: voice and unlimited as in `Partition`; followers: who has another's voice."""
+
+    voice: Ints
+    followers: Ints
+    unlimited: Ints
+
+
+def join_freely(con: duckdb.DuckDBPyConnection, links: Links, records: Records, overrides: Overrides) -> Joined:
+    """Join records along links and merges, whatever the limits say."""
+    voice = _voices(con, overrides, records)
+    followers = np.flatnonzero(voice != np.arange(records.count)).astype(np.int32)
+    unlimited = connected_components(
+        np.concatenate([links.rec, followers]), np.concatenate([links.first, voice[followers]]), count=records.count
+    )
+    return Joined(voice, followers, unlimited)
+
+
 def partition(
     con: duckdb.DuckDBPyConnection,
+    joined: Joined,
     links: Links,
     evidence: Evidence,
     records: Records,
     overrides: Overrides,
     config: IdentityConfig,
 ) -> Partition:
-    """Join records along links as far as the limits allow."""
-    voice = _voices(con, overrides, records)
-    merged = np.flatnonzero(voice != np.arange(records.count)).astype(np.int32)
-    unlimited = connected_components(
-        np.concatenate([links.rec, merged]), np.concatenate([links.first, voice[merged]]), count=records.count
-    )
+    """Take apart what the limits do not allow to be joined."""
+    voice, unlimited = joined.voice, joined.unlimited
     accepted = np.ones(links.rec.size, dtype=np.bool_)
     if not config.limits:
         return Partition(unlimited, unlimited, accepted, voice, [])
-    rules = _Rules(config, voice, merged, _unionids_of(con, evidence, records), _splits(con, overrides, records))
+    unionids, splits = _unionids_of(con, evidence, records), _splits(con, overrides, records)
+    rules = _Rules(config, voice, joined.followers, unionids, splits)
     broken = _broken(con, unlimited, records, rules)
     if not broken.size:
         return Partition(unlimited, unlimited, accepted, voice, [])

@@ -17,9 +17,10 @@ import duckdb
 from pipelines.identity.digests import take_input_of
 from pipelines.identity.model import IdentityConfig, IdentityNightError
 from pipelines.identity.overrides import Override, Overrides, refuse_contradictions, store_overrides
-from pipelines.identity.resolve import Watch, basis_of, run_steps
+from pipelines.identity.resolve import basis_of, run_steps
 from pipelines.identity.state import State, begin_copy, ensure_tables, last_basis
 from pipelines.identity.touched import reach
+from pipelines.identity.watch import Watch
 
 # No schema of a warehouse: its tables are looked for by this name alone.
 _SCHEMA: Final = "identity_preview"

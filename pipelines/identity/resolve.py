@@ -1,6 +1,6 @@
 """One night of identity resolution: read the inputs, decide, and write the state in one transaction.
 
-    what changed ▸ encode ▸ states ▸ components and limits ▸ reasons ▸ labels ▸ history
+    what changed ▸ encode ▸ states ▸ components ▸ limits ▸ reasons ▸ labels ▸ assignment ▸ history
 
 The steps live in the modules of their names; here is only their order. What calls this, and when, is not known here.
 """
@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import astuple
 from datetime import date
-from time import perf_counter
 
 import duckdb
 import numpy as np
@@ -18,10 +17,10 @@ from pipelines.identity import history, touched, value_states
 from pipelines.identity.causes import find_causes
 from pipelines.identity.digests import digest_inputs
 from pipelines.identity.encode import encode_evidence, encode_records
-from pipelines.identity.frames import fetch_ints, one_row
+from pipelines.identity.frames import fetch_ints, one_row, registered
 from pipelines.identity.handed_out import register_handed_out
 from pipelines.identity.labels import label_components, tonights_registry
-from pipelines.identity.limits import partition
+from pipelines.identity.limits import join_freely, partition
 from pipelines.identity.model import (
     ALGORITHM_VERSION,
     IdentityConfig,
@@ -43,6 +42,7 @@ from pipelines.identity.state import (
     open_state,
     take_back,
 )
+from pipelines.identity.watch import Watch
 
 __all__ = [
     "IdentityConfig",
@@ -66,6 +66,7 @@ def resolve_night(
     overrides: str | None = None,
     state_schema: str = "identity",
     part_at_most: float = touched.PART_AT_MOST,
+    watch: Watch | None = None,
 ) -> NightSummary:
     """Give every record of tonight its customer, and log what changed since the night before.
 
@@ -80,7 +81,7 @@ def resolve_night(
     IdentityInputError for unknown or repeated keys and unknown kinds, IdentityOverrideError for contradicting rows.
     The connection must hold no open transaction, and its time zone decides when an operator row is in force.
     """
-    watch = Watch()
+    watch = watch or Watch()
     with _unordered_inserts(con), _temporary_tables(con):
         ensure_tables(con, state_schema)
         with watch.step("what changed"):
@@ -121,7 +122,7 @@ def run_steps(
     config: IdentityConfig,
     inputs: touched.Inputs,
     blocked: str,
-    watch: "Watch",
+    watch: Watch,
 ) -> None:
     """Resolve `inputs` and write the tables of `state`, for which room was made; needs the tables of `digests.py`."""
     with watch.step("encode"):
@@ -137,25 +138,30 @@ def run_steps(
         if inputs.is_part:
             touched.forget_context(con)
         links = value_states.admitted_links(con, evidence, records)
-    with watch.step("components and limits"):
-        customers = partition(con, links, evidence, records, given, config)
+    with watch.step("components"):
+        joined = join_freely(con, links, records, given)
+    with watch.step("limits"):
+        customers = partition(con, joined, links, evidence, records, given, config)
     with watch.step("reasons"):
         links = accepted_links(links, customers, records)
         reasons = standing_reasons(con, links, customers, records)
     with watch.step("labels"):
         customer_key = label_components(con, state, customers.component, records, config=config, is_part=inputs.is_part)
     registry = tonights_registry(state, is_part=inputs.is_part)
-    told = history.tonight(con, records, customers.component, customer_key, reasons, registry=registry)
-    with watch.step("history"), told:
-        find_causes(con, state, links, customers.component, records)
-        history.write_assignment(con, state, records)
-        history.write_events(con, state, registry=registry)
-        history.write_states(con, state)
-        history.write_conflicts(con, state, customers.conflicts, records)
-        history.write_seen(con, state, evidence, links, customers.unlimited, customer_key, records)
+    with watch.step("assignment"):
+        tonight = history.tonight(con, records, customers.component, customer_key, reasons, registry=registry)
+    with registered(con, "night_assignment", tonight):
+        with watch.step("assignment"):
+            history.write_assignment(con, state, records)
+        with watch.step("history"):
+            find_causes(con, state, links, customers.component, records)
+            history.write_events(con, state, registry=registry)
+            history.write_states(con, state)
+            history.write_conflicts(con, state, customers.conflicts, records)
+            history.write_seen(con, state, evidence, links, customers.unlimited, customer_key, records)
 
 
-def _summary(con: duckdb.DuckDBPyConnection, state: State, watch: "Watch") -> NightSummary:
+def _summary(con: duckdb.DuckDBPyConnection, state: State, watch: Watch) -> NightSummary:
     # Counted here: two numbers of ten million groups are not worth a hash table.
     (customer_key,) = fetch_ints(con, f"select customer_key from {state.now('assignment')} where present")
     sizes = np.bincount(customer_key)
@@ -225,16 +231,3 @@ def _temporary_tables(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
         """).fetchall()
         for (table,) in tables:
             con.execute(f"drop table if exists temp.{table}")
-
-
-class Watch:
-    """Seconds per step."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        start = perf_counter()
-        yield
-        self.seconds[name] = self.seconds.get(name, 0) + perf_counter() - start

@@ -1,6 +1,7 @@
 from dataclasses import replace
 from datetime import date, timedelta
 
+import duckdb
 import pytest
 
 from pipelines.identity.resolve import IdentityConfig, IdentityInputError, IdentityNightError
@@ -100,6 +101,18 @@ def test_failed_night_leaves_the_state_as_it_was(monkeypatch: pytest.MonkeyPatch
 
 def _fail(*_: object) -> None:
     raise RuntimeError
+
+
+def test_a_night_that_the_database_refuses_says_why_and_the_next_one_runs(monkeypatch: pytest.MonkeyPatch):
+    nights = Nights()
+    nights.next(_world())
+    monkeypatch.setattr("pipelines.identity.history.write_seen", lambda con, *_: con.execute("select error('disk')"))
+
+    with pytest.raises(duckdb.Error, match="disk"):
+        nights.next(_world().plus(lead("new")))
+
+    monkeypatch.undo()
+    assert nights.again(_world().plus(lead("new"))).events == {"LINKED": 1}
 
 
 def test_no_temporary_table_is_left_behind():
