@@ -14,6 +14,12 @@ def shown_id(source_id: str, *, sees_phones: bool) -> str:
     return str(mask_phone(source_id)) if hidden else source_id
 
 
+def is_masked(key: str, *, sees_phones: bool) -> bool:
+    """Whether `shown_key` would hide some of this text, which need not be a key."""
+    source_id = key.split(":", 2)[-1]
+    return shown_id(source_id, sees_phones=sees_phones) != source_id
+
+
 def shown_key(key: str, *, sees_phones: bool) -> str:
     """An identity key with its id as `shown_id` has it."""
     kind, scope, source_id = key.split(":", 2)

@@ -11,6 +11,7 @@ from api.audit.log import Entry, append
 from api.caller import Caller
 from api.errors import ConflictError, InvalidError, NotFoundError, Problem
 from api.identity import repository
+from api.identity.names import is_masked
 from api.identity.repository import Row
 from api.identity.rules import Draft, draft_of, identity_keys, masked_value, problems_of, shown
 from api.identity.schemas import Members, NewOverride, Override, OverridePage, OverrideQuery, Revocation, ValueType
@@ -108,10 +109,14 @@ def require_in_force(row: Row) -> None:
 
 def override_page(connection: Connection, actor: Actor, query: OverrideQuery) -> OverridePage:
     """One page, newest first."""
+    phones = sees_phones(actor)
+    if query.key is not None and is_masked(query.key, sees_phones=phones):
+        # Nobody was told this key; an answer would confirm a number they see masked.
+        return OverridePage(overrides=[], next_cursor=None)
     rows = repository.page_of_overrides(connection, query, limit=query.limit + 1)
     page, more = rows[: query.limit], len(rows) > query.limit
     return OverridePage(
-        overrides=[shown(row, sees_phones=sees_phones(actor)) for row in page],
+        overrides=[shown(row, sees_phones=phones) for row in page],
         next_cursor=Place(page[-1]["created_at"], page[-1]["id"]).encode() if more else None,
     )
 

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,6 +13,9 @@ from sqlalchemy import select
 from api.access.actors import Level, ScopeChannel
 from api.access.builtin_roles import BUILTIN_ROLES
 from api.access.permissions import ALL, Permission
+from api.identity.repository import insert_override
+from api.identity.rules import Draft
+from api.storage.overrides import OverrideKind
 from api.storage.tables.idempotency import idempotency
 from api.storage.tables.identity import identity_override
 from tests.api.access.people import audited, once, other, store_of
@@ -241,6 +246,21 @@ def test_filter_by_identity_finds_no_value_that_the_reader_sees_masked(client: T
 
     assert [kinds(f"+861{number}") for number in ("3812345678", "3800000001", "3800000002")] == [set(), set(), set()]
     assert (kinds(file), kinds(fan)) == ({"owner", "binding"}, {"detach", "binding"})
+
+
+def test_filter_by_a_key_that_is_a_number_finds_nothing_for_who_sees_it_masked(client: TestClient) -> None:
+    lead, fan = "lead:leads:13812345678", "official_account_fan:wx:o1"
+    draft = Draft(OverrideKind.MERGE, lead, fan, None, {})
+    at = datetime(2026, 11, 20, 9, tzinfo=UTC)
+    made = store_of(client).write(partial(insert_override, draft=draft, reason="同一人", operator="op", now=at))
+    reader = other(client, permissions=(Permission.IDENTITY_VIEW,))
+
+    def ids(key: str, headers: dict[str, str] | None = None) -> list[str]:
+        page = client.get("/v1/identity/overrides", params={"key": key}, headers=headers).json()
+        return [row["id"] for row in page["overrides"]]
+
+    assert (ids(lead), ids(lead, reader), ids(fan, reader)) == ([made["id"]], [], [made["id"]])
+    assert ids("no key", reader) == []
 
 
 def test_only_who_reaches_every_customer_decides_or_reads_decisions(client: TestClient) -> None:
