@@ -4,6 +4,8 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# A container may forbid Python to keep what it compiled; the suite starts a hundred processes that read it again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo test soak lint format types contracts docs lock bench-nightly bench-api clean
 

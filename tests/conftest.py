@@ -1,6 +1,7 @@
 """Places that several test folders share: a chain with one night behind it, and settings for a folder of one's own."""
 
 import fcntl
+import gc
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -41,6 +42,12 @@ LONG = (
     "analysts/", "pipelines/test_cli_seal", "pipelines/test_dbt_session", "warehouse/test_kill", "api/race/",
     "api/test_schemathesis", "warehouse/test_load_order", "api/jobs/", "api/access/", "api/test_export",
 )  # fmt: skip
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over what all tests have imported, and come less often: a tenth of a night."""
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

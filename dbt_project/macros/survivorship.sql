@@ -74,10 +74,10 @@ end
 
 {# The declaration, once it is known to make sense: attribute → sources, record. #}
 {% macro survivorship() -%}
-    {%- set declared = var('survivorship') -%}
+    {%- set declared, said = var('survivorship'), claims() -%}
     {%- set problems = [] -%}
     {%- for attribute, rule in declared.items() -%}
-        {%- for source in rule.sources if attribute not in claims().get(source, {}) -%}
+        {%- for source in rule.sources if attribute not in said.get(source, {}) -%}
             {%- do problems.append(attribute ~ ': ' ~ source ~ ' does not give it / 该来源没有此属性') -%}
         {%- endfor -%}
         {%- if rule.record not in ('newest', 'oldest') -%}
@@ -93,9 +93,9 @@ end
 
 {# Attribute → expression of what a source is asked for. #}
 {% macro asked_of(source) -%}
-    {%- set asked = {} -%}
+    {%- set asked, said = {}, claims()[source] -%}
     {%- for attribute, rule in survivorship().items() if source in rule.sources -%}
-        {%- do asked.update({attribute: claims()[source][attribute]}) -%}
+        {%- do asked.update({attribute: said[attribute]}) -%}
     {%- endfor -%}
     {{ return(asked) }}
 {%- endmacro %}

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from shutil import copyfile
 from tempfile import TemporaryDirectory
+from typing import Any
 from unittest import mock
 
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
@@ -63,6 +64,7 @@ def _invoke(dbt: dbtRunner, data_dir: Path, arguments: Sequence[str], as_of: dat
         "--log-path", str(data_dir / "logs"),
         "--log-level", "none",
         "--no-print",
+        "--no-write-json",
     ]  # fmt: skip
     with mock.patch.dict(os.environ, environment):
         try:
@@ -84,7 +86,7 @@ def publish(data_dir: Path, version: str) -> Path:
     return file
 
 
-def manifest(data_dir: Path) -> dict[str, object]:
-    """The manifest that the last command left."""
-    document: dict[str, object] = json.loads((data_dir / "target" / "manifest.json").read_text("utf-8"))
+def manifest() -> dict[str, Any]:
+    """The parsed project as dbt writes it to `manifest.json`."""
+    document: dict[str, Any] = _parsed().writable_manifest().to_dict(omit_none=False)
     return document

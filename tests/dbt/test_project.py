@@ -97,9 +97,8 @@ def test_profile_holds_the_person_of_all_channels_once(published: duckdb.DuckDBP
 
 
 @pytest.fixture(scope="module")
-def models(data_dir: Path, first_night: Outcome) -> dict[str, dict[str, Any]]:
-    nodes: dict[str, Any] = manifest(data_dir)["nodes"]  # type: ignore[assignment]
-    return {node["name"]: node for node in nodes.values() if node["resource_type"] == "model"}
+def models() -> dict[str, dict[str, Any]]:
+    return {node["name"]: node for node in manifest()["nodes"].values() if node["resource_type"] == "model"}
 
 
 def test_every_filterable_attribute_says_what_a_filter_needs(models: dict[str, dict[str, Any]]):

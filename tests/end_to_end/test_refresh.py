@@ -1,6 +1,8 @@
 """Who arrives during the day is known within the day, and the night that follows finds nothing else."""
 
+import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import duckdb
@@ -12,6 +14,7 @@ from pipelines.nightly import RunRecord
 from pipelines.refresh import check_refresh, refresh
 from pipelines.settings import PipelineSettings
 from pipelines.steps import BusinessDayError
+from pipelines.warehouse.connection import connect_warehouse
 from pipelines.warehouse.landing import newest_seal
 from segment_engine.runtime.published import open_current
 from tests.conftest import END_ON, ZONE, FixedClock
@@ -60,29 +63,46 @@ def somebody(settings: PipelineSettings) -> tuple[str, str]:
     return row
 
 
-@pytest.fixture
-def day(own_copy: PipelineSettings, lend_parsed: LendParsed) -> Iterator[tuple[PipelineSettings, str, list[RunRecord]]]:
-    """A day on which a fan arrives twice: new, then another one; the customer they are, and the refreshes."""
-    lend_parsed(own_copy)
-    phone, one_id = somebody(own_copy)
-    arrive(own_copy, fan="new-fan", phone=phone, batch_id="morning")
-    runs = [refresh(own_copy, clock=NOON)]
-    assert customer_of(own_copy, "new-fan") == one_id
-    arrive(own_copy, fan="newer-fan", phone="+86 " + phone, batch_id="noon")
-    runs.append(refresh(own_copy, clock=NOON))
-    runs.append(refresh(own_copy, clock=NOON))
-    yield own_copy, one_id, runs
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A day refreshed at morning, noon and evening, and once more without news.
+
+    `known` is the customer who had the first fan's phone already, `handed_out` the id that the morning gave a new one.
+    """
+
+    settings: PipelineSettings
+    runs: list[RunRecord]
+    known: str
+    handed_out: str
 
 
-def test_a_new_fan_who_proves_a_phone_is_known_at_once_and_the_night_finds_nothing_else(
-    day: tuple[PipelineSettings, str, list[RunRecord]],
-) -> None:
-    settings, one_id, runs = day
+@pytest.fixture(scope="module")
+def day(night: PipelineSettings, lend_parsed: LendParsed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
+    settings = PipelineSettings(data_dir=tmp_path_factory.mktemp("refreshed") / "data")
+    shutil.copytree(night.data_dir, settings.data_dir)
+    lend_parsed(settings)
+    phone, known = somebody(settings)
+    arrive(settings, fan="fan", phone=phone, batch_id="morning")
+    arrive(settings, fan="stranger", phone="16620000001", batch_id="morning-too")
+    runs = [refresh(settings, clock=NOON)]
+    assert customer_of(settings, "fan") == known
+    handed_out = customer_of(settings, "stranger")
+    assert handed_out is not None
+    arrive(settings, fan="fan-again", phone="+86 " + phone, batch_id="noon")
+    # What happened before arrives after: the customer is founded by another record.
+    arrive(settings, fan="late-batch", phone="16620000001", batch_id="noon-too", hour=8)
+    runs.append(refresh(settings, clock=NOON))
+    arrive(settings, fan="another-stranger", phone="16620000002", batch_id="evening")
+    runs.append(refresh(settings, clock=NOON))
+    runs.append(refresh(settings, clock=NOON))
+    yield Day(settings, runs, known, handed_out)
+    shutil.rmtree(settings.data_dir)
 
-    assert [run.status for run in runs] == ["succeeded", "succeeded", "unchanged"]
-    assert customer_of(settings, "newer-fan") == customer_of(settings, "new-fan") == one_id
-    with duckdb.connect(str(settings.folders.warehouse)) as con:
-        con.execute("set TimeZone = 'Asia/Shanghai'")
+
+def test_a_new_fan_who_proves_a_phone_is_known_at_once_and_the_night_finds_nothing_else(day: Day) -> None:
+    assert [run.status for run in day.runs] == ["succeeded", "succeeded", "succeeded", "unchanged"]
+    assert customer_of(day.settings, "fan-again") == customer_of(day.settings, "fan") == day.known
+    with connect_warehouse(day.settings) as con:
         refreshed = {table: con.execute(f"from identity.{table} order by all").fetchall() for table in STATE}
         ways = con.execute("select way from identity.night order by night").fetchall()
         resolve_everybody(con)
@@ -92,24 +112,15 @@ def test_a_new_fan_who_proves_a_phone_is_known_at_once_and_the_night_finds_nothi
     assert refreshed == anew
 
 
-def test_an_id_published_in_the_morning_leads_to_its_customer_for_ever(own_copy: PipelineSettings) -> None:
-    arrive(own_copy, fan="new-fan", phone="16620000001", batch_id="morning")
-    refresh(own_copy, clock=NOON)
-    published = customer_of(own_copy, "new-fan")
-    # What happened before arrives after: the customer is founded by another record.
-    arrive(own_copy, fan="late-batch", phone="16620000001", batch_id="noon", hour=8)
-    refresh(own_copy, clock=NOON)
-    arrive(own_copy, fan="stranger", phone="16620000002", batch_id="evening")
-    refresh(own_copy, clock=NOON)
+def test_an_id_published_in_the_morning_leads_to_its_customer_for_ever(day: Day) -> None:
+    one_id = customer_of(day.settings, "stranger")
 
-    one_id = customer_of(own_copy, "new-fan")
-
-    assert one_id == customer_of(own_copy, "late-batch") != published
-    with open_current(own_copy.folders, timezone="Asia/Shanghai")[0] as con:
-        aliases = con.execute("select one_id from marts.one_id_alias where old_one_id = $id", {"id": published})
+    assert one_id == customer_of(day.settings, "late-batch") != day.handed_out
+    with open_current(day.settings.folders, timezone="Asia/Shanghai")[0] as con:
+        aliases = con.execute("select one_id from marts.one_id_alias where old_one_id = $id", {"id": day.handed_out})
         assert aliases.fetchall() == [(one_id,)]
         told = con.execute(
-            "select event, to_one_id from marts.identity_event where from_one_id = $id", {"id": published}
+            "select event, to_one_id from marts.identity_event where from_one_id = $id", {"id": day.handed_out}
         )
         assert told.fetchall() == [("ID_MERGED", one_id)]
 

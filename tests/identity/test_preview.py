@@ -75,7 +75,7 @@ def test_what_is_previewed_is_what_the_next_night_logs(seed: int, tmp_path: Path
     while not told:
         # Some rows were revoked since the night; of those that stand some shall be revoked, and further ones be made.
         standing = [said for said in world.said if rng.random() < 0.8]
-        new = [replace(said, id=f"new-{said.id}") for said in rng.sample(said_rows(rng, keys), 3)]
+        new = [replace(said, id=f"new-{said.id}") for said in rng.sample(said_rows(rng, keys), 5)]
         proposed = [*(said for said in standing if rng.random() < 0.8), *new]
 
         found = previewed(file, nights, standing, proposed, CONFIG)

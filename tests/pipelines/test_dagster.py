@@ -1,6 +1,6 @@
 """Dagster's view of the platform, and one night run by it.
 
-Definitions read the environment when they are imported, so each test asks a process of its own.
+Definitions read the environment when they are imported, so a process of its own is asked for each data directory.
 """
 
 import json
@@ -23,7 +23,25 @@ from tests.conftest import MORNING
 
 DESCRIBE = """
 import json
+from datetime import datetime
+from zoneinfo import ZoneInfo
+import dagster as dg
 from pipelines.definitions import defs
+from pipelines.defs.refresh import something_arrived
+from pipelines.defs.resources import Platform
+from tests.conftest import FixedClock
+
+class On(Platform):
+    day: int
+    def clock(self):
+        return FixedClock(datetime(2026, 11, self.day, 12, tzinfo=ZoneInfo("Asia/Shanghai")))
+
+def look(day, cursor):
+    with dg.build_sensor_context(cursor=cursor, resources={"platform": On(day=day)}) as context:
+        return something_arrived(context)
+
+first = look(21, None)
+late = look(25, None)
 graph = defs.get_repository_def().asset_graph
 schedule = defs.get_schedule_def("nightly_at_0030")
 nodes = [graph.get(key) for key in graph.get_all_asset_keys() if graph.get(key).is_materializable]
@@ -39,6 +57,9 @@ print(json.dumps({
     "status": schedule.default_status.value,
     "sensors": [sensor.name for sensor in defs.sensors],
     "running": [sensor.name for sensor in defs.sensors if sensor.default_status.value == "RUNNING"],
+    "runs": [len(first.run_requests), len(look(21, first.cursor).run_requests or [])],
+    "late": [late.run_requests, late.cursor, late.skip_reason.skip_message],
+    "nothing": look(21, first.cursor).skip_reason.skip_message,
 }))
 """
 
@@ -76,8 +97,11 @@ def ask(script: str, data_dir: Path, **environment: str) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def described(night: PipelineSettings) -> dict[str, object]:
-    """What Dagster lists; it finds the manifest that the night has left, as it does on any day but the first."""
-    return ask(DESCRIBE, night.data_dir)
+    """What Dagster lists, and what its sensor asks for at noon.
+
+    It finds the manifest that the night has left, as it does on any day but the first.
+    """
+    return ask(DESCRIBE, night.data_dir, PYTHONPATH=".")
 
 
 def test_every_raw_table_is_an_asset(described: dict[str, object]) -> None:
@@ -103,43 +127,13 @@ def test_the_night_is_scheduled_at_half_past_midnight_in_the_tenants_zone(descri
     assert described["running"] == ["report_failed_run"]
 
 
-LOOK = """
-import json
-from datetime import datetime
-from zoneinfo import ZoneInfo
-import dagster as dg
-from pipelines.defs.refresh import something_arrived
-from pipelines.defs.resources import Platform
-from tests.conftest import FixedClock
-
-class On(Platform):
-    day: int
-    def clock(self):
-        return FixedClock(datetime(2026, 11, self.day, 12, tzinfo=ZoneInfo("Asia/Shanghai")))
-
-def look(day, cursor):
-    with dg.build_sensor_context(cursor=cursor, resources={"platform": On(day=day)}) as context:
-        return something_arrived(context)
-
-first = look(21, None)
-late = look(25, None)
-print(json.dumps({
-    "runs": [len(first.run_requests), len(look(21, first.cursor).run_requests or [])],
-    "late": [late.run_requests, late.cursor, late.skip_reason.skip_message],
-    "nothing": look(21, first.cursor).skip_reason.skip_message,
-}))
-"""
-
-
 def test_the_sensor_asks_for_one_refresh_for_all_that_arrived_once_the_eve_is_published(
-    night: PipelineSettings,
+    described: dict[str, object],
 ) -> None:
-    looked = ask(LOOK, night.data_dir, PYTHONPATH=".")
-
-    assert looked["runs"] == [1, 0]
-    assert looked["nothing"] == "nothing arrived / 没有新批次"
-    assert looked["late"][:2] == [[], None]  # type: ignore[index]
-    assert "cdp nightly --as-of 2026-11-24" in looked["late"][2]  # type: ignore[index]
+    assert described["runs"] == [1, 0]
+    assert described["nothing"] == "nothing arrived / 没有新批次"
+    assert described["late"][:2] == [[], None]  # type: ignore[index]
+    assert "cdp nightly --as-of 2026-11-24" in described["late"][2]  # type: ignore[index]
 
 
 @pytest.mark.parametrize(("day", "words"), [("2026-11-19", "earlier than the last night"), ("9999-12-31", "future")])
