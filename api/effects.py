@@ -17,10 +17,11 @@ from sqlalchemy import Connection, bindparam, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from api.caller import Caller
-from api.errors import BadRequestError, InvalidError, Problem
+from api.errors import BadRequestError, InvalidError
 from api.storage.database import Database
 from api.storage.prepared import Prepared
 from api.storage.tables.idempotency import idempotency
+from segment_engine.problems import Problem
 
 KEEP = timedelta(hours=24)
 HEADER = "Idempotency-Key"

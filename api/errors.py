@@ -18,32 +18,12 @@ ApiError                       an answer with a status and problems
 """
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import ClassVar
 
+from segment_engine.problems import Problem
+
 PROBLEM_MEDIA_TYPE = "application/problem+json"
-MAX_TOKEN = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing wrong with a request, and where: `path` is a JSON Pointer into the body, or `/query/<name>`."""
-
-    code: str
-    path: str
-    message_zh: str
-    message_en: str
-
-
-def pointer(parts: Iterable[object]) -> str:
-    """A JSON Pointer (RFC 6901); what cannot stand in an answer is replaced, and very long names are cut."""
-    return "".join(f"/{_token(str(part))}" for part in parts)
-
-
-def _token(part: str) -> str:
-    shown = part if len(part) <= MAX_TOKEN else f"{part[:MAX_TOKEN]}…"
-    return shown.encode("utf-8", "replace").decode().replace("~", "~0").replace("/", "~1")
 
 
 class ApiError(Exception):

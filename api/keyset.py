@@ -10,9 +10,10 @@ from typing import Annotated, Self
 from pydantic import Field
 from sqlalchemy import Column, ColumnElement, Text, literal, tuple_
 
-from api.errors import InvalidError, Problem
+from api.errors import InvalidError
 from api.shapes import YEARS, Input, QueryInt
 from api.storage.types import Moment
+from segment_engine.problems import Problem
 
 MAX_PAGE = 200
 

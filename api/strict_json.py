@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from api.errors import BadRequestError, Problem, TooLargeError, pointer
+from api.errors import BadRequestError, TooLargeError
+from segment_engine.problems import Problem, pointer
 
 INT64 = range(-(1 << 63), 1 << 63)
 INT64_DIGITS = 20  # with its sign

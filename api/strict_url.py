@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from urllib.parse import unquote_to_bytes
 
-from api.errors import Problem, pointer
+from segment_engine.problems import Problem, pointer
 
 MAX_QUERY_BYTES = 8 * 1024
 MAX_PARAMETERS = 100

@@ -17,7 +17,8 @@ from typing import Annotated
 
 from fastapi import Depends, Header
 
-from api.errors import PreconditionFailedError, PreconditionRequiredError, Problem
+from api.errors import PreconditionFailedError, PreconditionRequiredError
+from segment_engine.problems import Problem
 
 HEADER = "If-Match"
 

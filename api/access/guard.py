@@ -18,7 +18,8 @@ from api.access.permissions import LABELS, Permission
 from api.clock import now
 from api.edge.rate_limit import limit
 from api.edge.routes import matched_route
-from api.errors import NotAuthenticatedError, NotPermittedError, Problem
+from api.errors import NotAuthenticatedError, NotPermittedError
+from segment_engine.problems import Problem
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 MARK = "__cdp_access__"

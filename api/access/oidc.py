@@ -15,8 +15,9 @@ from sqlalchemy import Connection
 
 from api.access.actors import Actor
 from api.access.owners import WITH_GRANTS, owner
-from api.errors import NotReadyError, Problem
+from api.errors import NotReadyError
 from api.storage.tables.access import actor
+from segment_engine.problems import Problem
 
 # Signatures only: never `none`, never a shared secret, whatever the token's header says.
 ALGORITHMS = ("RS256", "ES256")

@@ -15,7 +15,8 @@ from api.access_admin.rules import exceeds_yours, require_within
 from api.access_admin.schemas import Key, NewKeyInput
 from api.audit.log import Entry, append
 from api.caller import Caller
-from api.errors import ConflictError, InvalidError, NotFoundError, NotPermittedError, Problem
+from api.errors import ConflictError, InvalidError, NotFoundError, NotPermittedError
+from segment_engine.problems import Problem
 
 NO_KEY = Problem("not_found", "/path/key_id", "密钥不存在", "There is no such key.")
 REVOKED = Problem("key_revoked", "", "该密钥已撤销", "The key is revoked already.")

@@ -15,8 +15,9 @@ from api.access_admin.rules import require_admins, require_free_identity, requir
 from api.access_admin.schemas import ActorInput, ActorOut, GivenRole, NewActor
 from api.audit.log import Entry, append
 from api.caller import Caller
-from api.errors import NotFoundError, Problem
+from api.errors import NotFoundError
 from api.versions import require_changed, require_version
+from segment_engine.problems import Problem
 
 NO_ACTOR = Problem("not_found", "/path/actor_id", "账号不存在", "There is no such actor.")
 

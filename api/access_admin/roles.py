@@ -17,8 +17,9 @@ from api.access_admin.rules import (
 from api.access_admin.schemas import Role, RoleInput
 from api.audit.log import Entry, append
 from api.caller import Caller
-from api.errors import ConflictError, NotFoundError, Problem
+from api.errors import ConflictError, NotFoundError
 from api.versions import require_changed, require_version
+from segment_engine.problems import Problem
 
 NO_ROLE = Problem("not_found", "/path/role_id", "角色不存在", "There is no such role.")
 BUILTIN = Problem("builtin_role", "", "内置角色可以修改,不能删除", "A builtin role can be edited, not deleted.")

@@ -10,7 +10,8 @@ from api.access.holding import exceeds
 from api.access.owners import grant_of
 from api.access.permissions import Permission
 from api.access_admin.repository import GIVEN, company_admins, grants_of, role_names, taken
-from api.errors import ConflictError, InvalidError, NotPermittedError, Problem
+from api.errors import ConflictError, InvalidError, NotPermittedError
+from segment_engine.problems import Problem
 
 LAST_ADMIN = Problem(
     "last_company_admin",

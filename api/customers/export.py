@@ -18,9 +18,10 @@ from api.access.permissions import Permission
 from api.customers.repository import FLAGS
 from api.customers.schemas import Channel, CustomerFilter
 from api.customers.sight import Sight
-from api.errors import InvalidError, Problem
+from api.errors import InvalidError
 from api.exports.sheet import Column, Kind
 from api.shapes import Choice, Input
+from segment_engine.problems import Problem
 
 MAX_ROWS = 100_000
 TOO_LARGE = Problem(

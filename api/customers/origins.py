@@ -12,7 +12,8 @@ from api.customers.repository import one_customer
 from api.customers.schemas import Channel
 from api.customers.service import NO_CUSTOMER, permissions_on
 from api.customers.sight import Sight
-from api.errors import NotFoundError, NotReadyError, Problem
+from api.errors import NotFoundError, NotReadyError
+from segment_engine.problems import Problem
 from segment_engine.runtime.published import PublishedReader
 
 NOT_PUBLISHED = Problem(

@@ -8,7 +8,8 @@ from api.customers.cursor import CustomerCursor, InvalidCursorError
 from api.customers.repository import Granted, list_customers, one_customer
 from api.customers.schemas import Customer, CustomerAnswer, CustomerPage, CustomerQuery
 from api.customers.sight import Sight
-from api.errors import InvalidError, NotFoundError, Problem
+from api.errors import InvalidError, NotFoundError
+from segment_engine.problems import Problem
 from segment_engine.runtime.published import PublishedReader
 
 NO_CUSTOMER = Problem("customer_unknown", "/path/one_id", "客户不存在", "There is no such customer.")

@@ -11,7 +11,8 @@ from api.access.scope import customer_scope
 from api.customers.phones import phone_forms
 from api.customers.repository import FLAGS, Conditions, Granted
 from api.customers.schemas import CustomerFilter, CustomerQuery, Sort
-from api.errors import InvalidError, NotPermittedError, Problem
+from api.errors import InvalidError, NotPermittedError
+from segment_engine.problems import Problem
 
 # The filters on personal fields.
 PERSONAL = ("phone", "id_number", "name", "nickname")

@@ -12,9 +12,10 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from api.edge.further_rules import further_problems
-from api.errors import PROBLEM_MEDIA_TYPE, ApiError, NotReadyError, Problem, pointer
+from api.errors import PROBLEM_MEDIA_TYPE, ApiError, NotReadyError
 from api.storage.database import StoreBusyError, StoreGoneError
 from api.wording import chinese
+from segment_engine.problems import Problem, pointer
 from segment_engine.runtime.published import DamagedPointerError, NothingPublishedError
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("cdp.api")

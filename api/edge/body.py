@@ -12,9 +12,10 @@ from urllib.parse import quote
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.edge.answers import error_answer
-from api.errors import ApiError, BadRequestError, Problem, UnsupportedMediaTypeError
+from api.errors import ApiError, BadRequestError, UnsupportedMediaTypeError
 from api.strict_json import JsonLimits, canonical_json, parse_json, too_large
 from api.strict_url import check_path, check_query
+from segment_engine.problems import Problem
 
 WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"})
 

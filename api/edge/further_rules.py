@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from starlette.types import Scope
 
 from api.edge.routes import matched_route
-from api.errors import Problem
+from segment_engine.problems import Problem
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 Rules = Callable[[Mapping[str, Any], Collection[str]], Sequence[Problem]]

@@ -16,8 +16,9 @@ from api.clock import now
 from api.contract import answers
 from api.dependencies import Store
 from api.edge.prefix_router import PrefixRouter
-from api.errors import NotFoundError, Problem
+from api.errors import NotFoundError
 from api.files.store import StoredFile, fetchable
+from segment_engine.problems import Problem
 
 router = PrefixRouter(prefix="/v1/files", tags=["jobs"])
 

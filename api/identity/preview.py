@@ -22,7 +22,7 @@ from api.access.guard import require_everybody
 from api.access.permissions import Permission
 from api.audit.log import Entry, append
 from api.caller import Caller
-from api.errors import ConflictError, InvalidError, NotReadyError, Problem
+from api.errors import ConflictError, InvalidError, NotReadyError
 from api.identity import service
 from api.identity.names import shown_key
 from api.identity.repository import buried_keys
@@ -33,6 +33,7 @@ from api.jobs.model import Job
 from api.jobs.queue import enqueue
 from api.settings import ApiSettings
 from api.storage.forgetting import IDENTITY_PREVIEW
+from segment_engine.problems import Problem
 from segment_engine.runtime.published import PublishedReader
 from segment_engine.runtime.secret import tenant_secret
 

@@ -15,7 +15,7 @@ from api.access.actors import Actor
 from api.access.erased import without_erased
 from api.access.masking import mask_name, mask_phone
 from api.access.permissions import Permission
-from api.errors import NotReadyError, Problem
+from api.errors import NotReadyError
 from api.identity.archive_schemas import MatchReason
 from api.identity.names import shown_key
 from api.identity.refusal_words import reason_of
@@ -41,6 +41,7 @@ from api.identity.schemas import ValueType
 from api.identity.value_refs import ref_key
 from api.keyset import Place
 from api.storage.overrides import OperatorRow
+from segment_engine.problems import Problem
 from segment_engine.runtime.published import Pointer, PublishedReader
 
 Row = Mapping[str, Any]

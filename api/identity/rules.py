@@ -10,10 +10,10 @@ from typing import Any
 
 from api.access.masking import mask_phone
 from api.customers.phones import phone_forms
-from api.errors import Problem
 from api.identity.names import shown_key
 from api.identity.schemas import Members, Override, OverridePreview, ValueType
 from api.storage.overrides import OF_TWO_KEYS, OverrideKind
+from segment_engine.problems import Problem
 
 PATIENT = "patient:"
 UNIONID = re.compile(r"[A-Za-z0-9_-]{1,128}")

@@ -9,7 +9,7 @@ from api.access.actors import Actor
 from api.access.permissions import Permission
 from api.audit.log import Entry, append
 from api.caller import Caller
-from api.errors import ConflictError, InvalidError, NotFoundError, Problem
+from api.errors import ConflictError, InvalidError, NotFoundError
 from api.identity import repository
 from api.identity.names import is_masked
 from api.identity.repository import Row
@@ -19,6 +19,7 @@ from api.identity.value_refs import value_of_ref
 from api.keyset import Place
 from api.storage.overrides import OperatorRow, OverrideKind, Standing, operator_rows
 from api.versions import require_changed, require_version
+from segment_engine.problems import Problem
 from segment_engine.runtime.published import PublishedReader
 from segment_engine.runtime.secret import person_digest
 

@@ -12,12 +12,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
 
 from api.access.actors import Actor
-from api.errors import Problem
 from api.jobs.model import Claim, Job, problem_rows
 from api.jobs.rules import MAX_ATTEMPTS, WORKER_LOST, Status, after_loss, retry_delay
 from api.outbox.kinds import JOB_FINISHED
 from api.outbox.messages import enqueue as put_message
 from api.storage.tables.jobs import job
+from segment_engine.problems import Problem
 
 
 class ClaimLostError(Exception):

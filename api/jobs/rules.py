@@ -10,7 +10,7 @@ queued ──claim──▶ running ──▶ succeeded │ failed │ cancelled
 from datetime import timedelta
 from enum import StrEnum
 
-from api.errors import Problem
+from segment_engine.problems import Problem
 
 MAX_ATTEMPTS = 3
 LONGEST_DELAY = timedelta(minutes=5)

@@ -15,13 +15,14 @@ import structlog
 from sqlalchemy import Connection
 
 from api.access.owners import actor_now
-from api.errors import ApiError, Problem
+from api.errors import ApiError
 from api.jobs.context import CancelledError, Finished, JobContext, JobKinds, Services, StoppingError
 from api.jobs.model import Job
 from api.jobs.queue import ClaimLostError, claim, fail, give_up, look, recover, release, renew, succeed
 from api.jobs.rules import INTERNAL_ERROR, REQUESTER_GONE
 from api.storage.database import StoreBusyError
 from api.storage.insist import insist
+from segment_engine.problems import Problem
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("cdp.jobs")
 

@@ -10,11 +10,12 @@ from sqlalchemy import select
 from api.access.guard import public
 from api.clock import now
 from api.dependencies import Reader, Settings, Store
-from api.errors import NotReadyError, Problem
+from api.errors import NotReadyError
 from api.jobs.repository import backlog
 from api.operations.metrics import Metrics
 from api.outbox.messages import counts
 from api.storage.database import Database, StoreError
+from segment_engine.problems import Problem
 from segment_engine.runtime.published import NothingPublishedError, read_pointer
 
 router = APIRouter(tags=["operations"])

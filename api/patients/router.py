@@ -12,11 +12,12 @@ from api.clock import now
 from api.contract import answers
 from api.dependencies import CurrentCaller, Reader, Settings, Store
 from api.edge.prefix_router import PrefixRouter
-from api.errors import InvalidError, Problem
+from api.errors import InvalidError
 from api.patients import service
 from api.patients.schemas import LoggedIn, LoginInput, PatientMe, SwitchInput
 from api.patients.wechat import exchange_code
 from api.shapes import Text
+from segment_engine.problems import Problem
 from segment_engine.runtime.secret import tenant_secret
 
 router = PrefixRouter(prefix="/v1/patient", tags=["patients"])

@@ -12,11 +12,12 @@ from api.access.sessions import NewSession, Session, linked_patients, make_sessi
 from api.audit.log import Entry, append
 from api.audit.persons import person_target
 from api.caller import Caller
-from api.errors import NotPermittedError, Problem
+from api.errors import NotPermittedError
 from api.patients.repository import keep_account, patient_names, switch_patient
 from api.patients.schemas import LinkedPatient, PatientMe
 from api.patients.wechat import WeChatUser
 from api.storage.database import Database
+from segment_engine.problems import Problem
 from segment_engine.runtime.published import NothingPublishedError, PublishedReader
 
 NOT_LINKED = Problem(

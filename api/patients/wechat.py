@@ -9,8 +9,9 @@ from typing import Any
 import httpx2
 import structlog
 
-from api.errors import ApiError, InvalidError, NotPermittedError, NotReadyError, Problem
+from api.errors import ApiError, InvalidError, NotPermittedError, NotReadyError
 from api.settings import ApiSettings
+from segment_engine.problems import Problem
 
 TIMEOUT_SECONDS = 5.0
 

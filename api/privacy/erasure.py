@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from api.audit.log import Entry, append
 from api.audit.persons import person_target
 from api.caller import Caller
-from api.errors import NotFoundError, Problem
+from api.errors import NotFoundError
 from api.files.store import give_up_files
 from api.outbox.kinds import CUSTOMER_ERASED
 from api.outbox.messages import enqueue
@@ -24,6 +24,7 @@ from api.storage.database import Engines
 from api.storage.forgetting import forget_customers, forget_identities, forget_overrides, forget_previews
 from api.storage.tables.customers import erasure_request, erasure_tombstone
 from api.storage.tables.jobs import job
+from segment_engine.problems import Problem
 from segment_engine.runtime.secret import person_digest
 
 UNKNOWN_CUSTOMER = Problem("customer_unknown", "/path/one_id", "客户不存在", "There is no such customer.")

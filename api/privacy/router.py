@@ -17,7 +17,7 @@ from api.contract import answers
 from api.dependencies import CurrentCaller, CurrentEffects, Reader, Settings, Store
 from api.edge.prefix_router import PrefixRouter
 from api.effects import Reply
-from api.errors import NotFoundError, Problem
+from api.errors import NotFoundError
 from api.exports.target import remove_target
 from api.privacy.consents import change_consent, consents_of
 from api.privacy.erasure import UNKNOWN_CUSTOMER, forget
@@ -34,6 +34,7 @@ from api.privacy.schemas import (
 )
 from api.storage.tables.customers import erasure_request
 from api.versions import IfMatch, etag
+from segment_engine.problems import Problem
 from segment_engine.runtime.secret import tenant_secret
 
 router = PrefixRouter(prefix="/v1/customers", tags=["privacy"])

@@ -10,10 +10,11 @@ from pydantic import Field
 
 from api.access.guard import public
 from api.customers.schemas import Channel
-from api.errors import ConflictError, NotAuthenticatedError, Problem
+from api.errors import ConflictError, NotAuthenticatedError
 from api.main import create_app
 from api.settings import ApiSettings
 from api.shapes import Choice, Day, Input, Moment, QueryBool, QueryDay, QueryInt, Text
+from segment_engine.problems import Problem
 from segment_engine.runtime.published import DamagedPointerError
 
 CRASH = "the secret of 唐三 13812340001"

@@ -11,8 +11,9 @@ from sqlalchemy import Connection, text
 
 from api.caller import Caller
 from api.effects import KEEP, Effects, Reply
-from api.errors import ConflictError, InvalidError, Problem
+from api.errors import ConflictError, InvalidError
 from api.storage.database import Database
+from segment_engine.problems import Problem
 
 NOON = datetime(2026, 11, 20, 4, tzinfo=UTC)
 ANNA, BERTA = Caller("staff", "anna", "Anna"), Caller("staff", "berta", "Berta")

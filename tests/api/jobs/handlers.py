@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from api import background
 from api.access.actors import Actor
 from api.clock import now
-from api.errors import InvalidError, Problem
+from api.errors import InvalidError
 from api.jobs.context import Finished, JobContext, JobKinds, Services
 from api.jobs.model import Job
 from api.jobs.queue import enqueue
@@ -21,6 +21,7 @@ from api.jobs.worker import Worker
 from api.main import create_app
 from api.settings import ApiSettings
 from api.storage.database import Database
+from segment_engine.problems import Problem
 from segment_engine.runtime.published import PublishedReader
 
 OWNER = Actor("staff", "owner-1", "张三")

@@ -18,10 +18,11 @@ from api.access.guard import for_staff
 from api.audit.log import Entry, append
 from api.dependencies import CurrentCaller, CurrentEffects, Store
 from api.effects import Reply
-from api.errors import ConflictError, Problem
+from api.errors import ConflictError
 from api.main import create_app
 from api.settings import ApiSettings
 from api.shapes import Input
+from segment_engine.problems import Problem
 
 router = APIRouter(prefix="/race")
 # The process that is started again after a crash lives.
