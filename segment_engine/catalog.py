@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from segment_engine.operators import FieldType
+from segment_engine.texts import normalised
 from segment_engine.tree import Metric
 
 CATEGORY_LEVELS: Final = 3
@@ -157,7 +158,7 @@ class _Reader:
                 label_zh=self._label(where, told, "label_zh"),
                 label_en=self._label(where, told, "label_en"),
                 category=category,
-                options=None if "options" not in told else tuple(told["options"]),
+                options=None if "options" not in told else tuple(map(normalised, told["options"])),
                 options_from=self._dictionary(where, told.get("options_from")),
                 unit=told.get("unit"),
                 permission=told.get("permission"),

@@ -5,7 +5,6 @@ another field exists is asked in `validate.py`; the clock is nowhere: a window s
 """
 
 import re
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any, Final, TypeVar
 from segment_engine.document import INT64, FilterLimits
 from segment_engine.operators import OPERATORS, SIZE_OPERATORS, FieldType, Operator, Shape
 from segment_engine.problems import InvalidFilterError, Problem, pointer
+from segment_engine.texts import normalised
 from segment_engine.tree import Missing, Place
 
 Scalar = str | int | Decimal | date
@@ -99,11 +99,6 @@ def read_value(
     if raw is None or isinstance(raw, Missing):
         raise _wrong("missing_value", place, f"操作符 {operator.name} 需要一个值", f"{operator.name} needs a value.")
     return _SHAPES[operator.shape](raw, place, _Asked(field_type, operator, limits or FilterLimits()))
-
-
-def normalised(text: str) -> str:
-    """Text as stored values are: NFKC, without space around it."""
-    return unicodedata.normalize("NFKC", text).strip()
 
 
 @dataclass(frozen=True, slots=True)

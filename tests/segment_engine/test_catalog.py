@@ -134,6 +134,13 @@ def test_metadata_that_contradicts_itself_is_refused_naming_the_place(
         read_catalog(document)
 
 
+def test_options_are_normalised_as_stored_values_are() -> None:
+    document = published()
+    document["tables"][0]["columns"][0]["meta"]["filter"]["options"] = ["卡券(新)", " Ａ "]
+
+    assert read_catalog(document).attributes["city"].options == ("卡券(新)", "A")
+
+
 def test_a_source_that_is_there_twice_is_refused() -> None:
     document = published()
     document["tables"].append({**document["tables"][1], "name": "visits_again"})
