@@ -37,10 +37,14 @@ class Dictionary:
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """The table that holds the values of a field with several, one per row: its name and the values' column."""
+    """The table that holds the values of a field with several, one per row.
+
+    column: the values'; key: the column by which both tables know a row
+    """
 
     table: str
     column: str
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +210,9 @@ class _Reader:
     def _child(self, where: str, told: Mapping[str, str] | None) -> Child | None:
         if told is None:
             return None
-        self._expect_columns(where, told["model"], told["column"])
-        return Child(f"marts.{told['model']}", told["column"])
+        self._expect_columns(where, told["model"], told["column"], told["key"])
+        self._expect_columns(where, where.partition(".")[0], told["key"])
+        return Child(f"marts.{told['model']}", told["column"], told["key"])
 
     def _expect_columns(self, where: str, table: str, *columns: str) -> None:
         there = {column["name"] for column in self._tables[table]["columns"]} if table in self._tables else set()

@@ -45,6 +45,12 @@ def span_of(operator: str, value: Value, as_of: datetime) -> Days | Moments:
     return _DAYS[operator](value, as_of.date())
 
 
+def absolute_days(operator: str, value: Value) -> Days:
+    """The days of an operator that names them itself: on, before, after, between."""
+    assert operator in _ABSOLUTE
+    return _DAYS[operator](value, date.min)
+
+
 def anniversaries(n: int, today: date) -> frozenset[tuple[int, int]]:
     """(month, day) of the births whose anniversary falls on one of the n days from today on.
 
@@ -176,6 +182,12 @@ _DAYS: Final[Mapping[str, Callable[[Value, date], Days]]] = {
     **{f"{name}_quarter": _calendar(which, 3) for name, which in _WHICH.items()},
     **{f"{name}_year": _calendar(which, 12) for name, which in _WHICH.items()},
 }
+
+
+_ABSOLUTE: Final = ("on", "before", "after", "between")
+
+RELATIVE: Final = tuple(name for name in _DAYS if name not in _ABSOLUTE)
+"""The operators whose stretch of time is counted from a day."""
 
 
 def _hours(n: int) -> timedelta:
