@@ -36,6 +36,7 @@ E = TypeVar("E", bound=StrEnum)
 
 _EDITORS_MEMBERS: Final = frozenset({"id", "path"})
 _BUCKETS: Final = 100
+_STEPS: Final = 10
 
 
 def parse(document: Any, limits: FilterLimits | None = None) -> Group:
@@ -211,6 +212,10 @@ class _Reader:
         listed = self._list(members, "steps", place)
         if len(listed) == 1:
             self._tell("too_few_steps", (*place, "steps"), "序列至少需要两个步骤", "A sequence has two steps or more.")
+        if len(listed) > _STEPS:
+            told = f"序列最多 {_STEPS} 个步骤", f"A sequence has at most {_STEPS} steps."
+            self._tell("too_many_steps", (*place, "steps"), *told)
+            listed = listed[:_STEPS]
         steps = [self._step(step, (*place, "steps", index), level) for index, step in enumerate(listed)]
         without = self._step(members["without"], (*place, "without"), level) if "without" in members else None
         same = self._text(members, "same", place) if "same" in members else None

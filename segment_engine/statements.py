@@ -68,7 +68,7 @@ def select_rows(rows: RowSet, relations: Relations, columns: Sequence[str] = ())
 
 
 def select_truths(things: Sequence[Thing], relations: Relations) -> Statement:
-    """Per customer, in order of their keys: the key, and for each thing of their own whether it holds, `t0`, `t1`, …"""
+    """Per customer: the key, and for each thing of their own whether it holds, `t0`, `t1`, …"""
     return _Writer(relations, Dialect.DUCKDB).truths(things)
 
 
@@ -125,7 +125,7 @@ class _Writer:
         """The statement of `select_truths`."""
         said = map(self._of_customers().formula, things)
         query = exp.select(column(KEY, _CUSTOMER), *map(_truth, count(), said), copy=False)
-        return self.statement(query.from_(self._customers(), copy=False).order_by(column(KEY, _CUSTOMER), copy=False))
+        return self.statement(query.from_(self._customers(), copy=False))
 
     def measured(self, rows: RowSet, predicates: Sequence[Predicate]) -> Statement:
         """The statement of `select_measured`."""

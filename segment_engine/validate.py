@@ -43,13 +43,15 @@ class Asking:
     """Who asks, and about when.
 
     permissions: classes of masked fields that the caller sees; tags, segments: those that exist for the caller;
-    is_past: whether the filter is about an earlier day than the data's
+    is_past: whether the filter is about an earlier day than the data's; is_before_history: and about one of which
+    nobody knows what customers were like
     """
 
     permissions: frozenset[str] = frozenset()
     tags: frozenset[int] = frozenset()
     segments: frozenset[int] = frozenset()
     is_past: bool = False
+    is_before_history: bool = False
 
 
 def validate(tree: Group, catalog: Catalog, asking: Asking, limits: FilterLimits | None = None) -> CheckedGroup:
@@ -80,6 +82,8 @@ class _Check:
             case Group():
                 return self.group(node, fields, owner)
             case Condition():
+                if fields is self._catalog.attributes:
+                    self._check_history((*node.place, "field"))
                 return self._comparison(node, fields, owner)
             case ActivityAsWritten():
                 return self._activity(node)
@@ -189,6 +193,7 @@ class _Check:
 
     def _membership(self, node: Membership) -> Membership | None:
         is_tag = node.kind is AudienceKind.TAG
+        self._check_history((*node.place, "kind"))
         unknown = sorted(set(node.ids) - (self._asking.tags if is_tag else self._asking.segments))
         for one in unknown:
             words = (f"标签 {one} 不存在", f"There is no tag {one}.") if is_tag else (
@@ -213,6 +218,12 @@ class _Check:
             self._tell("not_known_then", place, *told)
             return None
         return field
+
+    def _check_history(self, place: Place) -> None:
+        """What customers were like is known from the first night on; what they did, from the first row on."""
+        if self._asking.is_before_history:
+            told = "该日期早于客户资料与标签的历史记录", "Attributes, tags and segments were not recorded that early."
+            self._tell("before_history", place, *told)
 
     def _source(self, name: str, place: Place) -> Source | None:
         source = self._catalog.sources.get(name)

@@ -14,6 +14,8 @@ from enum import StrEnum
 from functools import partial
 from typing import Any, Final, TypeVar
 
+import re2
+
 from segment_engine.document import INT64, FilterLimits
 from segment_engine.operators import OPERATORS, SIZE_OPERATORS, FieldType, Operator, Shape
 from segment_engine.problems import InvalidFilterError, Problem, pointer
@@ -196,7 +198,18 @@ def _text(raw: Any, place: Place, asked: _Asked) -> str:
     most = LONGEST_PATTERN if is_pattern else asked.limits.text
     if not isinstance(raw, str) or not normalised(raw) or len(raw) > most:
         raise _wrong_type(place, f"非空文本,最多 {most} 个字符", f"text of 1 to {most} characters")
-    return raw if is_pattern else normalised(raw)
+    return _pattern(raw, place) if is_pattern else normalised(raw)
+
+
+def _pattern(raw: str, place: Place) -> str:
+    """A pattern that RE2 takes, which is what DuckDB runs it with."""
+    try:
+        re2.compile(raw, _QUIETLY)
+    except re2.error as error:
+        raise _wrong(
+            "bad_pattern", place, f"不是 RE2 正则表达式:{error}", f"This is no pattern of RE2: {error}."
+        ) from None
+    return raw
 
 
 def _whole(raw: Any, place: Place, allowed: range) -> int:
@@ -289,6 +302,9 @@ def _wrong_type(place: Place, zh: str, en: str) -> InvalidFilterError:
 def _wrong(code: str, place: Place, zh: str, en: str) -> InvalidFilterError:
     return InvalidFilterError(Problem(code, pointer(place), zh, en))
 
+
+_QUIETLY = re2.Options()
+_QUIETLY.log_errors = False
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 

@@ -44,7 +44,7 @@ def test_the_published_catalogue_offers_what_the_seed_filters_by(catalog: Catalo
     assert OfferedMetric(Metric.COUNT, None, "预约总次数", "Appointments") in appointment.metrics
     assert catalog.attributes["age"].is_current_only
     assert catalog.sources["treatment_suggestion"].fields["symptoms"].child == Child(
-        "marts.fct_treatment_suggestion_symptom", "symptom"
+        "marts.fct_treatment_suggestion_symptom", "symptom", "suggestion_id"
     )
     assert {source.category[0] for source in catalog.sources.values()} == {
         "客户线上行为", "就诊记录", "交易记录", "健康档案", "客户资产", "线索",
@@ -91,11 +91,12 @@ def published() -> dict[str, Any]:
                 "visits",
                 column("at", "datetime"),
                 column("paid", "money"),
-                column("items", "options", child={"model": "visit_items", "column": "item"}),
+                column("items", "options", child={"model": "visit_items", "column": "item", "key": "visit_id"}),
                 column("doctor", "option", options_from={"model": "staff", "value": "id", "label": "id"}),
+                {"name": "visit_id", "meta": {}},
                 activity=activity,
             ),
-            table("visit_items", {"name": "item", "meta": {}}),
+            table("visit_items", {"name": "item", "meta": {}}, {"name": "visit_id", "meta": {}}),
             table("staff", {"name": "id", "meta": {}}),
         ],
     }
@@ -111,6 +112,7 @@ def published() -> dict[str, Any]:
         (("tables", 0, "columns"), [], "fields of the customer are in one table"),
         (("tables", 1, "columns", 0, "meta", "filter", "category"), ["一"], "should have 0 levels"),
         (("tables", 1, "columns", 2, "meta", "filter", "child", "column"), "x", "visit_items.x is not published"),
+        (("tables", 1, "columns", 2, "meta", "filter", "child", "key"), "item", "visits.item is not published"),
         (("tables", 1, "columns", 3, "meta", "filter", "options_from", "model"), "x", "x.id is not published"),
         (("tables", 1, "meta", "activity", "time"), "paid", "time paid is no field with a date"),
         (("tables", 1, "meta", "activity", "known_at"), "nope", "known_at nope"),
