@@ -188,7 +188,7 @@ def without_day(calm: Calm, tmp_path_factory: pytest.TempPathFactory) -> Pointer
 def dice() -> random.Random:
     seed = time.time_ns() & 0xFFFF
     sys.stdout.write(f"seed {seed}\n")
-    return random.Random(seed)  # noqa: S311
+    return random.Random(seed)
 
 
 @pytest.mark.soak
@@ -303,7 +303,7 @@ if __name__ == "__main__":
         undisturbed = calm_nights(work / "calm", first, partial(lend, work / "parsed"))
         for number in range(int(sys.argv[1]) if len(sys.argv) > 1 else 5):
             rough = work / str(number)
-            killed_again_and_again(undisturbed, rough, random.Random(number), ROUNDS)  # noqa: S311
+            killed_again_and_again(undisturbed, rough, random.Random(number), ROUNDS)
             assert different(whole_night(rough, DAY), undisturbed.served[DAY]) == set()
             shutil.rmtree(rough)
             sys.stdout.write(f"round {number}: converged\n")

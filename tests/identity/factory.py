@@ -72,7 +72,7 @@ class World:
         return replace(self, said=said)
 
     def shuffled(self, seed: int) -> "World":
-        rng = random.Random(seed)  # noqa: S311
+        rng = random.Random(seed)
         return World(
             *(tuple(rng.sample(part, len(part))) for part in (self.records, self.facts, self.blocked, self.said))
         )

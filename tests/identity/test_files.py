@@ -240,7 +240,7 @@ def test_a_revoked_row_is_not_in_force(desk: Desk):
 
 
 def test_without_limits_customers_are_plain_components(desk: Desk):
-    rng = random.Random(4)  # noqa: S311
+    rng = random.Random(4)
     records = [Record(f"patient:{n}", name_norm=f"王{n}", birth_date=None) for n in range(400)]
     pairs = {(rng.choice(records).key, phone(rng.randrange(300))) for _ in range(500)}
     pairs |= {(records[n].key, "13800138000") for n in range(50)}

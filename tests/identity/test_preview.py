@@ -64,7 +64,7 @@ def digest(file: Path) -> str:
 
 @pytest.mark.parametrize("seed", range(300, 300 + SEEDS))
 def test_what_is_previewed_is_what_the_next_night_logs(seed: int, tmp_path: Path):
-    rng = random.Random(seed)  # noqa: S311
+    rng = random.Random(seed)
     *worlds, world = worlds_of_nights(seed, nights=3)
     keys = sorted(record.key for record in world.records)
     world = world.saying(*said_rows(rng, keys))

@@ -90,7 +90,7 @@ def worlds_of_nights(seed: int, nights: int = 4, crowd: int = 1) -> list[World]:
 
     With `crowd`, so many times the records, on values that they share less, and the same changes.
     """
-    rng = random.Random(seed)  # noqa: S311
+    rng = random.Random(seed)
     records = [_record(rng, number) for number in range(26 * crowd)]
     patients = [record.key for record in records if record.kind == "patient"]
     facts = [fact for record in records for fact in _facts(rng, record.key, patients, crowd)]
@@ -173,7 +173,7 @@ def test_causes_name_what_happened(seed: int):
 
 @pytest.mark.parametrize("seed", range(400, 400 + SEEDS))
 def test_revoking_every_decision_gives_everybody_the_id_they_had(seed: int):
-    rng = random.Random(seed)  # noqa: S311
+    rng = random.Random(seed)
     nights = Nights(config=CONFIG, part_at_most=_way_of(seed))
     *_, world = worlds = [world.saying() for world in worlds_of_nights(seed, nights=3)]
     for one in worlds:
@@ -423,7 +423,7 @@ def _assert_night_starts_over(nights: Nights, world: World) -> None:
 
 @pytest.mark.parametrize("seed", range(500, 500 + SEEDS))
 def test_every_id_that_any_run_gave_out_leads_somewhere_after_all_later_runs(seed: int):
-    rng = random.Random(seed)  # noqa: S311
+    rng = random.Random(seed)
     nights, given_out = Nights(config=CONFIG, part_at_most=_way_of(seed)), set()
     for world in worlds_of_nights(seed):
         nights.next(_morning(rng, world))
