@@ -85,6 +85,17 @@ def column(name: str, table: str | None = None) -> Sql:
     return exp.Column(this=name_of(name), table=None if table is None else name_of(table))
 
 
+def table(name: str) -> exp.Table:
+    """A table, `schema.name` or a name alone."""
+    schema, _, own = name.rpartition(".")
+    return exp.Table(this=name_of(own), db=name_of(schema) if schema else None)
+
+
+def named(said: Sql, name: str) -> Sql:
+    """An expression under a name."""
+    return exp.Alias(this=said, alias=name_of(name))
+
+
 def measure_name(measured: Measured) -> str:
     """The column under which a statement carries a metric."""
     return "row_count" if measured.metric is Metric.COUNT else "_".join(
@@ -337,8 +348,8 @@ class ChildTable(Lists):
 
     def _rows(self, selected: Sql, *conditions: Sql) -> exp.Select:
         key = exp.EQ(this=column(self._child.key, _CHILD), expression=column(self._child.key, self._table))
-        table = exp.alias_(exp.to_table(self._child.table), _CHILD, table=True)
-        return exp.select(selected, copy=False).from_(table, copy=False).where(key, *conditions, copy=False)
+        rows = exp.alias_(table(self._child.table), _CHILD, table=True)
+        return exp.select(selected, copy=False).from_(rows, copy=False).where(key, *conditions, copy=False)
 
 
 _CHILD: Final = "child"

@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlglot import exp
 
-from segment_engine.emit import Dialect, Parameters, Sql, column, local
+from segment_engine.emit import Dialect, Parameters, Sql, column, local, named, table
 from segment_engine.predicates import Follows
 from segment_engine.values import Unit, Window
 
@@ -35,11 +35,12 @@ class Chains:
 
     def steps(self, name: str) -> list[tuple[str, exp.Query]]:
         """`<name>_1`, `<name>_2`, …: rows that a chain reached; and `<name>`: the customers of whole chains."""
-        first = self._rows(0).select(exp.alias_(column(_MOMENT), _STARTED), copy=False)
+        began = [*map(column, [KEY, *self._same, _MOMENT]), named(column(_MOMENT), _STARTED)]
+        first = exp.select(*began, copy=False).from_(self._rows(0).subquery("step", copy=False), copy=False)
         ctes: list[tuple[str, exp.Query]] = [(f"{name}_1", first)]
         for index in range(1, len(self._sequence.steps)):
             ctes.append((f"{name}_{index + 1}", self._step(index, f"{name}_{index}")))
-        last = exp.select(column(KEY), copy=False).distinct(copy=False).from_(exp.to_table(ctes[-1][0]), copy=False)
+        last = exp.select(column(KEY), copy=False).distinct(copy=False).from_(table(ctes[-1][0]), copy=False)
         in_time = self._is_inside(column(_STARTED), self._sequence.within)
         return [*ctes, (name, last.where(in_time, copy=False))]
 
@@ -67,7 +68,7 @@ class Chains:
 
     def _looked_back(self, index: int, reached: str) -> exp.Select:
         """Each row with what lies before it."""
-        together = [self._of_role(_REACHED, exp.select("*").from_(exp.to_table(reached)), _STARTED)]
+        together = [self._of_role(_REACHED, exp.select(exp.Star()).from_(table(reached)), _STARTED)]
         together.append(self._of_role(_STEP, self._rows(index), None))
         looked = [self._latest(_MOMENT, _REACHED, _BEFORE), self._latest(_STARTED, _REACHED, _STARTED)]
         if self._sequence.without is not None:
@@ -79,13 +80,13 @@ class Chains:
 
     def _of_role(self, role: int, rows: exp.Select, started: str | None) -> exp.Select:
         nothing = exp.cast(exp.null(), "timestamptz")
-        same = [exp.alias_(exp.null() if role == _WITHOUT else column(_SAME), _SAME) for _ in self._same]
+        same = [named(exp.null() if role == _WITHOUT else column(_SAME), _SAME) for _ in self._same]
         return exp.select(
             column(KEY),
             *same,
             column(_MOMENT),
-            exp.alias_(nothing if started is None else column(started), _STARTED),
-            exp.alias_(exp.Literal.number(role), _ROLE),
+            named(nothing if started is None else column(started), _STARTED),
+            named(exp.Literal.number(role), _ROLE),
             copy=False,
         ).from_(rows.subquery("step"), copy=False)
 
@@ -112,7 +113,7 @@ class Chains:
                 end_side="PRECEDING",
             ),
         )
-        return exp.alias_(window, alias)
+        return named(window, alias)
 
     def _is_inside(self, start: Sql, window: Window) -> Sql:
         """Whether the row's moment is no later than the window after the start: hours exact, the rest by the clocks."""

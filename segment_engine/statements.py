@@ -26,8 +26,11 @@ from segment_engine.emit import (
     local,
     measure_name,
     moment_of_day,
+    name_of,
+    named,
     sorted_list,
 )
+from segment_engine.emit import table as table_of
 from segment_engine.follows import Chains
 from segment_engine.formula import TRUE, Formula, Thing, all_of, no, things_of
 from segment_engine.operators import FieldType
@@ -80,7 +83,7 @@ def select_measured(rows: RowSet, predicates: Sequence[Predicate], relations: Re
 def select_following(sequence: Follows, relations: Relations) -> Statement:
     """The keys of the customers whose rows hold the sequence."""
     writer = _Writer(relations, Dialect.DUCKDB)
-    return writer.statement(exp.select(column(KEY), copy=False).from_(exp.to_table(writer.sequence(sequence))))
+    return writer.statement(exp.select(column(KEY), copy=False).from_(table_of(writer.sequence(sequence))))
 
 
 def rows_kept(rows: RowSet, table: RowTable) -> Formula:
@@ -108,7 +111,7 @@ class _Writer:
     def statement(self, query: exp.Select, *, pretty: bool = False) -> Statement:
         """The text of a query with its common table expressions, and the values of its parameters."""
         for name, cte in self._ctes.items():
-            query = query.with_(exp.to_identifier(name), as_=cte, copy=False)
+            query = query.with_(name_of(name), as_=cte, copy=False)
         return Statement(query.sql(self._dialect.value, pretty=pretty), self._parameters.values)
 
     def customers(self, formula: Formula, only: int | None) -> Statement:
@@ -133,7 +136,7 @@ class _Writer:
         base = self._places[rows, None]
         said = (self._of_rows(rows, one, counts_nobody=False).formula(one) for one in predicates)
         query = exp.select(column(KEY, base), *map(_truth, count(), said), copy=False)
-        return self.statement(self._joined(query.from_(exp.to_table(base), copy=False), base))
+        return self.statement(self._joined(query.from_(table_of(base), copy=False), base))
 
     def sequence(self, sequence: Follows) -> str:
         """The name of the expression that holds a sequence's customers."""
@@ -153,7 +156,7 @@ class _Writer:
     def rows(self, rows: RowSet, *columns: Sql) -> exp.Select:
         """The rows of a set, with these columns."""
         table = self._relations.sources[rows.source]
-        selected = exp.select(*columns, copy=False).from_(exp.to_table(table.table), copy=False)
+        selected = exp.select(*columns, copy=False).from_(table_of(table.table), copy=False)
         kept = rows_kept(rows, table)
         if kept == TRUE:
             return selected
@@ -163,13 +166,13 @@ class _Writer:
 
     def _customers(self) -> Sql:
         """The customers' table; of a past day, their versions that held then."""
-        table = exp.to_table(self._relations.customers)
+        customers = table_of(self._relations.customers)
         if (day := self._relations.history_on) is None:
-            return exp.alias_(table, _CUSTOMER, table=True)
+            return exp.alias_(customers, _CUSTOMER, table=True)
         began = exp.LTE(this=column("valid_from"), expression=self._parameters.bind(day))
         ended = exp.GT(this=column("valid_to"), expression=self._parameters.bind(day))
         held = exp.or_(exp.Is(this=column("valid_to"), expression=exp.null()), ended, copy=False)
-        then = exp.select("*").from_(table, copy=False).where(began, held, copy=False)
+        then = exp.select(exp.Star()).from_(customers, copy=False).where(began, held, copy=False)
         return then.subquery(_CUSTOMER, copy=False)
 
     def _joined(self, query: exp.Select, base: str = _CUSTOMER) -> exp.Select:
@@ -177,7 +180,7 @@ class _Writer:
         for name in dict.fromkeys(self._places.values()):
             if name != base:
                 on = exp.EQ(this=column(KEY, name), expression=column(KEY, base))
-                query = query.join(exp.to_table(name), on=on, join_type="left", copy=False)
+                query = query.join(table_of(name), on=on, join_type="left", copy=False)
         return query
 
     def _of_customers(self) -> Emitter:
@@ -224,7 +227,7 @@ class _Writer:
             case InBucket(salt, first, end):
                 return self._bucket(salt, first, end)
             case Follows():
-                return self._is_among(exp.select(column(KEY), copy=False).from_(exp.to_table(self.sequence(thing))))
+                return self._is_among(exp.select(column(KEY), copy=False).from_(table_of(self.sequence(thing))))
         raise AssertionError(f"{type(thing).__name__} is nothing of customers")
 
     def _is_among(self, query: exp.Select) -> Sql:
@@ -233,7 +236,7 @@ class _Writer:
     def _audience(self, kind: str, id_: int) -> exp.Select:
         return (
             exp.select(column(KEY), copy=False)
-            .from_(exp.to_table(self._relations.audience_members), copy=False)
+            .from_(table_of(self._relations.audience_members), copy=False)
             .where(
                 exp.EQ(this=column("audience_kind"), expression=self._parameters.bind(str(kind))),
                 exp.EQ(this=column("audience_id"), expression=self._parameters.bind(id_)),
@@ -276,17 +279,17 @@ class _Writer:
     def _aggregates(self, rows: RowSet, term: Measured) -> list[Sql]:
         alias = measure_name(term)
         if term.metric is Metric.COUNT:
-            return [exp.alias_(exp.Count(this=exp.Star()), alias)]
+            return [named(exp.Count(this=exp.Star()), alias)]
         if term.metric is Metric.DAYS:
             day = self._day_of(self._relations.sources[rows.source].time)
-            return [exp.alias_(exp.Count(this=exp.Distinct(expressions=[day])), alias)]
+            return [named(exp.Count(this=exp.Distinct(expressions=[day])), alias)]
         assert term.column is not None
         value = column(term.column.name)
         if term.metric is Metric.DISTINCT:
-            return [exp.alias_(self._different(term.column), alias)]
-        found = [exp.alias_(_AGGREGATES[term.metric](this=value), alias)]
+            return [named(self._different(term.column), alias)]
+        found = [named(_AGGREGATES[term.metric](this=value), alias)]
         if term.metric is Metric.AVG:
-            found.append(exp.alias_(exp.Count(this=value.copy()), COUNT_OF.format(term.column.name)))
+            found.append(named(exp.Count(this=value.copy()), COUNT_OF.format(term.column.name)))
         return found
 
     def _different(self, one: Column) -> Sql:
@@ -314,7 +317,7 @@ class _Writer:
             this=exp.RowNumber(), partition_by=[column(KEY)], order=exp.Order(expressions=order)
         )  # fmt: skip
         timed = exp.Not(this=exp.Is(this=column(time.name), expression=exp.null()))
-        ranked = self.rows(rows, column(KEY), exp.alias_(value, measure_name(term)), exp.alias_(place, "place"))
+        ranked = self.rows(rows, column(KEY), named(value, measure_name(term)), named(place, "place"))
         first = exp.EQ(this=column("place"), expression=exp.Literal.number(1))
         return (
             exp.select(column(KEY), column(measure_name(term)), copy=False)
@@ -327,13 +330,13 @@ class _Writer:
         rows = sequence.without if index is None else sequence.steps[index]
         assert rows is not None
         time = self._relations.sources[rows.source].time
-        selected = [column(KEY), exp.alias_(self._moment_of(time), "moment")]
+        selected = [column(KEY), named(self._moment_of(time), "moment")]
         conditions: list[Sql] = [exp.Not(this=exp.Is(this=column(time.name), expression=exp.null()))]
         if sequence.same is not None and index is not None:
             same = column(sequence.same.name)
             if sequence.same.type is FieldType.OPTIONS:
                 same = sorted_list(same, self._dialect)
-            selected.append(exp.alias_(same, "same_value"))
+            selected.append(named(same, "same_value"))
             emitter = Emitter(self._parameters, column, self._relations.zone, self._dialect)
             conditions.append(emitter.present(Present(sequence.same)))
         return self.rows(rows, *selected).where(*conditions, copy=False)
@@ -369,7 +372,7 @@ def _measured(predicate: Predicate) -> Measured:
 
 
 def _truth(index: int, said: Sql) -> Sql:
-    return exp.alias_(exp.Is(this=exp.Paren(this=said), expression=exp.true()), f"t{index}")
+    return named(exp.Is(this=exp.Paren(this=said), expression=exp.true()), f"t{index}")
 
 
 _AGGREGATES: Final[Mapping[Metric, type[exp.AggFunc]]] = {
