@@ -25,7 +25,7 @@ from segment_engine.predicates import (
     Term,
     Within,
 )
-from segment_engine.tree import METRICS_OF_ROWS
+from segment_engine.tree import METRICS_OF_ROWS, Metric
 
 _Owner = tuple[RowSet | None, Term]
 _WHOLE: Final = frozenset({FieldType.INTEGER, FieldType.MONEY})
@@ -50,7 +50,7 @@ def within(
     term: Term, low: Bound | None, high: Bound | None, *, includes_low: bool = True, includes_high: bool = True
 ) -> Formula:
     """The range, false where it is empty, and one value where it is one; an open end counts as included."""
-    if term.type in _WHOLE:
+    if _is_whole(term):
         low = low + 1 if low is not None and not includes_low else low  # type: ignore[operator]
         high = high - 1 if high is not None and not includes_high else high  # type: ignore[operator]
         includes_low = includes_high = True
@@ -61,6 +61,11 @@ def within(
         if low == high and term.type in _NUMBERS:
             return Among(term, (low,))
     return Within(term, low, high, includes_low, includes_high)
+
+
+def _is_whole(term: Term) -> bool:
+    """Whether between a number and the next there is none: not so of averages, which are not rounded."""
+    return term.type in _WHOLE and not (isinstance(term, Measured) and term.metric is Metric.AVG)
 
 
 def holds_over_none(predicate: Predicate) -> bool:

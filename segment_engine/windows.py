@@ -7,7 +7,7 @@ the answer, a date or a moment in the zone, is the planner's business.
 from calendar import monthrange
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from segment_engine.values import Span, Unit, Value, Window
@@ -190,33 +190,34 @@ RELATIVE: Final = tuple(name for name in _DAYS if name not in _ABSOLUTE)
 """The operators whose stretch of time is counted from a day."""
 
 
-def _hours(n: int) -> timedelta:
-    return timedelta(hours=n)
+def _ago(as_of: datetime, hours: int) -> datetime:
+    """So many hours before, as they pass: in UTC, for clocks are put forward and back."""
+    return (as_of.astimezone(UTC) - timedelta(hours=hours)).astimezone(as_of.tzinfo)
 
 
 def _within_past_hours(value: Window | Span, as_of: datetime) -> Moments:
     assert isinstance(value, Window)
-    return Moments(as_of - _hours(value.n), as_of)
+    return Moments(_ago(as_of, value.n), as_of)
 
 
 def _before_past_hours(value: Window | Span, as_of: datetime) -> Moments:
     assert isinstance(value, Window)
-    return Moments(None, as_of - _hours(value.n), includes_end=False)
+    return Moments(None, _ago(as_of, value.n), includes_end=False)
 
 
 def _past_range_hours(value: Window | Span, as_of: datetime) -> Moments:
     assert isinstance(value, Span)
-    return Moments(as_of - _hours(value.a), as_of - _hours(value.b), includes_end=False)
+    return Moments(_ago(as_of, value.a), _ago(as_of, value.b), includes_end=False)
 
 
 def _within_next_hours(value: Window | Span, as_of: datetime) -> Moments:
     assert isinstance(value, Window)
-    return Moments(as_of, as_of + _hours(value.n))
+    return Moments(as_of, _ago(as_of, -value.n))
 
 
 def _next_range_hours(value: Window | Span, as_of: datetime) -> Moments:
     assert isinstance(value, Span)
-    return Moments(as_of + _hours(value.b), as_of + _hours(value.a), includes_start=False)
+    return Moments(_ago(as_of, -value.b), _ago(as_of, -value.a), includes_start=False)
 
 
 _HOURS: Final[Mapping[str, Callable[[Window | Span, datetime], Moments]]] = {

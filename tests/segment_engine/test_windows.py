@@ -165,3 +165,12 @@ def test_every_operator_on_dates_that_speaks_of_a_stretch_has_its_days() -> None
     for name in spoken:
         default: Value = Window(1, Unit.DAY) if "within" in name or name == "before_past" else TODAY
         assert days(name, values.get(name, default), TODAY) != Days(None, None)
+
+
+def test_hours_pass_while_clocks_are_put_forward() -> None:
+    # At two o'clock on 4 May 1986 the clocks of Shanghai went to three.
+    as_of = datetime(1986, 5, 4, 4, 0, tzinfo=ZoneInfo("Asia/Shanghai"))
+
+    span = span_of("within_past", Window(2, Unit.HOUR), as_of)
+
+    assert span == Moments(datetime(1986, 5, 4, 1, 0, tzinfo=ZoneInfo("Asia/Shanghai")), as_of)
