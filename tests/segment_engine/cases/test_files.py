@@ -1,0 +1,80 @@
+"""The cases of `tests/cases/` on the interpreter, and what these files promise together."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from segment_engine.cases.case_file import Case, CaseFile, read_case_file
+from segment_engine.cases.run import INTERPRETERS, run_file
+from segment_engine.catalog import Field
+from segment_engine.operators import OPERATORS
+
+FILES = sorted((Path(__file__).parents[2] / "cases").glob("*.yaml"))
+READ = {file: read_case_file(file.read_text(encoding="utf-8")) for file in FILES}
+
+
+@pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
+def test_every_case_holds_in_either_order_of_rules(file: Path) -> None:
+    outcomes = run_file(file, INTERPRETERS)
+
+    assert len(outcomes) >= len(READ[file].cases)
+    assert [outcome.line() for outcome in outcomes if not outcome.ok] == []
+
+
+def test_every_case_says_where_its_expectation_comes_from() -> None:
+    silent = [f"{file.name}: {case.name}" for file in FILES for case in READ[file].cases if not case.source]
+
+    assert silent == []
+
+
+def test_every_operator_of_every_type_has_a_case_with_somebody_in_and_somebody_out() -> None:
+    # A case of one rule alone says of each customer what its operator says.
+    told = {
+        (field.type, condition["operator"])
+        for file in READ.values()
+        for case in file.cases
+        if case.expect and case.expect < file.world.customers.keys()
+        for field, condition in _single_condition(file, case.filter)
+    }
+
+    assert {(kind, name) for kind, operators in OPERATORS.items() for name in operators} - told == set()
+
+
+def test_every_operator_on_a_customer_meets_one_without_a_value() -> None:
+    met = {
+        (field.type, condition["operator"])
+        for file in READ.values()
+        for case in file.cases
+        if case.expect is not None
+        for field, condition in _single_condition(file, case.filter)
+        if any(field.name not in values for values in file.world.customers.values())
+    }
+
+    assert {(kind, name) for kind, operators in OPERATORS.items() for name in operators} - met == set()
+
+
+def _single_condition(file: CaseFile, document: Any) -> Iterator[tuple[Field, Any]]:
+    (rule, *others) = document["rules"]
+    if not others and not document.get("not") and rule.get("kind") == "attribute":
+        yield file.world.catalog.attributes[rule["field"]], rule
+
+
+def test_every_metric_and_every_kind_has_a_case() -> None:
+    said = {word for file in READ.values() for case in file.cases if case.expect for word in _words(case)}
+
+    kinds = {"attribute", "activity", "tag", "segment", "everyone", "bucket", "sequence"}
+    metrics = {"count", "days", "sum", "avg", "min", "max", "distinct", "first", "last"}
+    assert kinds | metrics <= said
+
+
+def _words(case: Case) -> Iterator[str]:
+    stack = [case.filter]
+    while stack:
+        match stack.pop():
+            case dict() as members:
+                yield from (members[name] for name in ("kind", "metric") if name in members)
+                stack += members.values()
+            case list() as items:
+                stack += items
