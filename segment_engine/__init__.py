@@ -1,4 +1,4 @@
 """Filter JSON in; SQL, sentence and explanation out.
 
-Pure, except for `segment_engine.runtime`, and in `segment_engine.cases` for reading case files and writing their worlds.
+Pure, except for `segment_engine.runtime`, and for `segment_engine.cases` where it reads files and writes worlds.
 """
