@@ -5,9 +5,8 @@ Nothing here knows the language; that is `parse.py`'s. The walk keeps a stack of
 
 import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from segment_engine.problems import Problem, pointer
 from segment_engine.tree import Place
@@ -15,6 +14,8 @@ from segment_engine.tree import Place
 INT64 = range(-(1 << 63), 1 << 63)
 MAX_LEVELS = 64
 """Of objects and lists: more than any allowed nesting of groups needs."""
+
+_MEMBERS: Final = 50
 
 _BAD_CHARACTER = re.compile("[\0\ud800-\udfff]")
 
@@ -41,28 +42,32 @@ CUSTOMER_LIST = FilterLimits(conditions=8)
 def document_problems(document: Any, limits: FilterLimits) -> list[Problem]:
     """Everything that is no JSON of ours; a document that is too deep or too large is told alone, without a place."""
     size, problems = 0, []
-    for value, place, level in _walk(document):
+    stack: list[tuple[Any, Place, int]] = [(document, (), 1)]
+    while stack:
+        value, place, level = stack.pop()
         if level > MAX_LEVELS:
             return [_too_deep()]
         size += len(value) if isinstance(value, str | dict | list) else 1
         if size > limits.document:
             return [_too_large(limits)]
-        if (words := _fault(value)) is not None:
+        if (words := _fault(value) or _too_long(value, limits)) is not None:
             problems.append(Problem(words[0], pointer(place), *words[1:]))
+        elif isinstance(value, dict):
+            for key, item in reversed(value.items()):
+                stack += [(item, (*place, str(key)), level + 1), (key, (*place, str(key)), level)]
+        elif isinstance(value, list):
+            stack += [(item, (*place, index), level + 1) for index, item in reversed([*enumerate(value)])]
     return problems
 
 
-def _walk(document: Any) -> Iterator[tuple[Any, Place, int]]:
-    """Every value and key, with its place and level, in the order of the document."""
-    stack: list[tuple[Any, Place, int]] = [(document, (), 1)]
-    while stack:
-        value, place, level = stack.pop()
-        yield value, place, level
-        if isinstance(value, dict):
-            yield from ((key, (*place, str(key)), level) for key in value)
-            stack += [(item, (*place, str(key)), level + 1) for key, item in reversed(value.items())]
-        elif isinstance(value, list):
-            stack += [(item, (*place, index), level + 1) for index, item in reversed([*enumerate(value)])]
+def _too_long(value: Any, limits: FilterLimits) -> tuple[str, str, str] | None:
+    """Nothing of ours is longer; what is, is not looked into."""
+    if isinstance(value, list) and len(value) > limits.list_items:
+        most = limits.list_items
+        return "list_too_long", f"最多 {most} 项", f"At most {most} items."
+    if isinstance(value, dict) and len(value) > _MEMBERS:
+        return "too_many_members", f"对象最多 {_MEMBERS} 个成员", f"An object has at most {_MEMBERS} members."
+    return None
 
 
 def _fault(value: Any) -> tuple[str, str, str] | None:

@@ -63,6 +63,11 @@ class Layout:
     customers: Stored
     sources: Mapping[str, Stored]
 
+    @property
+    def known(self) -> Mapping[str, datetime]:
+        """Per source, the moment by which all of its rows were known."""
+        return {name: one.known_until for name, one in self.sources.items() if one.known_until is not None}
+
 
 class NotKeptError(Exception):
     """A formula speaks of something that the engine's tables do not hold; the marts do."""

@@ -63,9 +63,7 @@ class _Reader:
         tree = self._group(document, place, level, of_rows)
         most = self._limits.conditions
         if tree is not None and sum(1 for _ in rules_of(tree)) > most:
-            self._tell(
-                "too_many_conditions", place, f"筛选条件最多 {most} 个", f"A filter has at most {most} conditions."
-            )
+            self._tell_conditions(place, most)
         return tree
 
     def _group(self, document: Any, place: Place, level: int, of_rows: bool) -> Group | None:
@@ -79,6 +77,9 @@ class _Reader:
         combinator = self._choice(members, "combinator", Combinator, place)
         negated = self._truth(members, "not", place)
         listed = self._list(members, "rules", place)
+        if len(listed) > (most := self._limits.conditions):
+            self._tell_conditions(place, most)
+            return None
         rules = [self._rule(rule, (*place, "rules", index), level, of_rows) for index, rule in enumerate(listed)]
         if combinator is None or negated is None:
             return None
@@ -306,6 +307,10 @@ class _Reader:
             self._tell("list_too_long", (*place, name), f"最多 {most} 项", f"At most {most} items.")
             return []
         return value
+
+    def _tell_conditions(self, place: Place, most: int) -> None:
+        told = f"筛选条件最多 {most} 个", f"A filter has at most {most} conditions."
+        self._tell("too_many_conditions", place, *told)
 
     def _tell_type(self, place: Place, zh: str, en: str) -> None:
         self._tell("wrong_type", place, f"应为{zh}", f"Must be {en}.")

@@ -5,7 +5,7 @@ another field exists is asked in `validate.py`; the clock is nowhere: a window s
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
@@ -147,7 +147,7 @@ def _days(raw: Any, place: Place, asked: _Asked) -> tuple[Scalar, ...]:
 def _pair(raw: Any, place: Place, asked: _Asked) -> tuple[Scalar, ...]:
     if not isinstance(raw, list) or len(raw) != 2:
         raise _wrong_type(place, "两个值的列表", "a list of two values")
-    first, last = _together(*(partial(_scalar, item, (*place, index), asked) for index, item in enumerate(raw)))
+    first, last = _together((partial(_scalar, item, (*place, index), asked) for index, item in enumerate(raw)))
     if first > last:  # type: ignore[operator]  # both are of the field's type
         raise _wrong("empty_range", place, "起始值不能大于结束值", "The first must not be after the second.")
     return first, last
@@ -171,7 +171,7 @@ def _span(raw: Any, place: Place, asked: _Asked) -> Span:
     members = _members(raw, place, ("a", "b", "unit"))
     unit = _unit(members["unit"], (*place, "unit"), asked)
     allowed = range(1, LONGEST[unit] + 1)
-    a, b = _together(*(partial(_whole, members[name], (*place, name), allowed) for name in ("a", "b")))
+    a, b = _together(partial(_whole, members[name], (*place, name), allowed) for name in ("a", "b"))
     if a <= b:
         raise _wrong("empty_range", place, "a 应大于 b", "a must be more than b.")
     return Span(a, b, unit)
@@ -257,7 +257,7 @@ def _each(raw: Any, place: Place, asked: _Asked, read: Callable[[Any, Place], Sc
         raise _wrong("empty_list", place, "列表不能为空", "The list must not be empty.")
     if len(raw) > (most := asked.limits.list_items):
         raise _wrong("list_too_long", place, f"最多 {most} 项", f"At most {most} items.")
-    return tuple(dict.fromkeys(_together(*(partial(read, item, (*place, index)) for index, item in enumerate(raw)))))
+    return tuple(dict.fromkeys(_together(partial(read, item, (*place, index)) for index, item in enumerate(raw))))
 
 
 def _members(raw: Any, place: Place, required: Sequence[str], further: Sequence[str] = ()) -> Mapping[str, Any]:
@@ -281,7 +281,7 @@ def _members(raw: Any, place: Place, required: Sequence[str], further: Sequence[
     return raw
 
 
-def _together(*reads: Callable[[], T]) -> list[T]:
+def _together(reads: Iterable[Callable[[], T]]) -> list[T]:
     """What all of them read; or the problems of all of them."""
     found: list[T] = []
     problems: list[Problem] = []
