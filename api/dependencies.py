@@ -15,6 +15,7 @@ from api.edge.routes import matched_route
 from api.effects import Effects, IdempotencyKey, effects_of
 from api.settings import ApiSettings
 from api.storage.database import Database
+from segment_engine.runtime.catalogs import PublishedCatalogs
 from segment_engine.runtime.published import PublishedReader
 
 
@@ -28,6 +29,12 @@ async def published_reader(request: Request) -> PublishedReader:
     """The process-wide reader of published versions."""
     reader: PublishedReader = request.app.state.reader
     return reader
+
+
+async def published_catalogs(request: Request) -> PublishedCatalogs:
+    """The filter catalogues of published versions, kept by the process."""
+    catalogs: PublishedCatalogs = request.app.state.catalogs
+    return catalogs
 
 
 async def operational_store(request: Request) -> Database:
@@ -55,6 +62,7 @@ def _caller(request: Request) -> Caller:
 
 Settings = Annotated[ApiSettings, Depends(api_settings)]
 Reader = Annotated[PublishedReader, Depends(published_reader)]
+Catalogs = Annotated[PublishedCatalogs, Depends(published_catalogs)]
 Store = Annotated[Database, Depends(operational_store)]
 CurrentCaller = Annotated[Caller, Depends(current_caller)]
 CurrentEffects = Annotated[Effects, Depends(current_effects)]

@@ -16,9 +16,9 @@ from api.access.oidc import Issuer
 from api.access_admin.router import me
 from api.access_admin.router import router as access
 from api.background import Background
+from api.catalogue.router import router as catalogue
 from api.clock import now
 from api.contract import install_contract
-from api.customers.candidates_router import router as catalogue
 from api.customers.export_router import router as exports
 from api.customers.router import router as customers
 from api.edge.install import install_inner_edge, install_outer_edge
@@ -39,6 +39,7 @@ from api.privacy.router import router as privacy
 from api.settings import ApiSettings
 from api.storage.database import Database
 from api.store import open_store
+from segment_engine.runtime.catalogs import PublishedCatalogs
 from segment_engine.runtime.published import PublishedReader
 
 
@@ -79,6 +80,7 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
             public(page.endpoint)
     app.state.settings = settings
     app.state.reader = reader
+    app.state.catalogs = PublishedCatalogs(settings.folders)
     app.state.database = database
     app.state.background = Background(settings, database, reader)
     app.state.credentials = Credentials(database, last_used, PatientLinks(database, reader), _issuer(settings))

@@ -41,6 +41,14 @@ def etag(version: int) -> str:
     return f'"{version}"'
 
 
+def is_unchanged(tag: str, if_none_match: str | None) -> bool:
+    """Whether an If-None-Match header names this ETag; proxies may have made it a weak one."""
+    if if_none_match is None:
+        return False
+    told = {one.strip().removeprefix("W/") for one in if_none_match.split(",")}
+    return bool(told & {tag, "*"})
+
+
 async def if_match_header(
     if_match: Annotated[
         str | None, Header(alias=HEADER, description="The ETag of what was read / 读取时返回的 ETag")

@@ -153,6 +153,8 @@ class _Reader:
             if told.get("type") not in list(FieldType):
                 self._fault(where, f"type {told.get('type')!r} is none of {', '.join(FieldType)}")
                 continue
+            if told["type"] == FieldType.OPTIONS and "child" not in told:
+                self._fault(where, "type options needs a child, the table with one row per value")
             category = tuple(told.get("category", ()))
             if len(category) != (CATEGORY_LEVELS if has_category else 0):
                 self._fault(where, f"category {category} should have {CATEGORY_LEVELS if has_category else 0} levels")

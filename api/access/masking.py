@@ -57,6 +57,25 @@ def permission_for(field: str) -> Permission | None:
     return MASKS[field][0] if field in MASKS else None
 
 
+# Class of a personal field in the filter catalogue → what it takes to see it as it is; free text may hold all of it.
+CLASSES: Mapping[str, frozenset[Permission]] = {
+    "pii_name": frozenset({Permission.CUSTOMER_NAME_VIEW}),
+    "pii_phone": frozenset({Permission.CUSTOMER_PHONE_VIEW}),
+    "pii_id_number": frozenset({Permission.CUSTOMER_ID_NUMBER_VIEW}),
+    "pii_free_text": frozenset(permission for permission, _ in MASKS.values()),
+}
+
+
+def permissions_for_class(name: str | None) -> frozenset[Permission]:
+    """What it takes to see a catalogue's field of this class; of a class that nobody here knows, all there are."""
+    return frozenset() if name is None else CLASSES.get(name, frozenset(Permission))
+
+
+def visible_classes(actor: Actor) -> frozenset[str]:
+    """The classes of fields that the caller may filter by: it sees their own values, for some customers at least."""
+    return frozenset(name for name in CLASSES if all(map(actor.reaches, permissions_for_class(name))))
+
+
 def may_use_raw(actor: Actor, field: str) -> bool:
     """Whether the caller may filter, sort, group or export by the field's own value, for some customers at least.
 

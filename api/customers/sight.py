@@ -1,11 +1,11 @@
 """What one caller sees of customers: which ones, whose personal fields, and which filters and sorts that allows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from api.access.actors import Actor
 from api.access.erased import without_erased
-from api.access.masking import MASKS, may_use_raw, permission_for
+from api.access.masking import MASKS, permission_for
 from api.access.permissions import LABELS, Permission
 from api.access.scope import customer_scope
 from api.customers.phones import phone_forms
@@ -38,6 +38,10 @@ class Sight:
         permissions = sorted({permission for permission, _ in MASKS.values()})
         return tuple(self._granted(permission) for permission in permissions)
 
+    def granted_names(self) -> Granted:
+        """Of whom names are seen, those of the staff who look after them included."""
+        return self._granted(Permission.CUSTOMER_NAME_VIEW)
+
     def filtered(self, query: CustomerFilter, place: str) -> Conditions:
         """Who is seen and asked for; raises NotPermittedError for fields that the caller sees masked, InvalidError.
 
@@ -65,15 +69,21 @@ class Sight:
             self._add(conditions, "nickname", "contains(nickname, $nickname)", nickname=query.nickname)
         return conditions
 
-    def showing(self, field: str, path: str) -> Conditions:
-        """Who is seen with the field's own value; raises NotPermittedError where the caller sees it masked."""
-        if not may_use_raw(self.actor, field):
-            raise NotPermittedError(_masked(path, field))
-        conditions = self.conditions()
-        permission = permission_for(field)
-        if permission is not None:
-            granted = self._granted(permission)
-            conditions.add(granted.predicate, granted.values)
+    def showing(self, permissions: Iterable[Permission], path: str) -> Conditions:
+        """Who is seen with what these permissions open; no condition at all where that is everybody.
+
+        Raises NotPermittedError for permissions that reach nobody; `path` is the place of what they guard.
+        """
+        needed = sorted(permissions)
+        if problems := [_masked(path, permission) for permission in needed if not self.actor.reaches(permission)]:
+            raise NotPermittedError(*problems)
+        conditions = Conditions()
+        for permission in (self.permission, *needed):
+            if not self.actor.reaches_everybody(permission):
+                granted = self._granted(permission)
+                conditions.add(granted.predicate, granted.values)
+        if self.erased:
+            conditions.add(*without_erased(self.erased))
         return conditions
 
     def sort_value(self, sort: Sort) -> str:
@@ -96,15 +106,15 @@ class Sight:
         if isinstance(query, CustomerQuery):
             used["sort"] = query.sort.value
         problems = [
-            _masked(f"{place}/{path}", field) for path, field in used.items() if not may_use_raw(self.actor, field)
+            _masked(f"{place}/{path}", permission)
+            for path, field in used.items()
+            if (permission := permission_for(field)) is not None and not self.actor.reaches(permission)
         ]
         if problems:
             raise NotPermittedError(*problems)
 
 
-def _masked(path: str, field: str) -> Problem:
-    permission = permission_for(field)
-    assert permission is not None
+def _masked(path: str, permission: Permission) -> Problem:
     zh, en = LABELS[permission]
     return Problem(
         "masked_field",

@@ -16,6 +16,7 @@ from api.errors import PROBLEM_MEDIA_TYPE, ApiError, NotReadyError
 from api.storage.database import StoreBusyError, StoreGoneError
 from api.wording import chinese
 from segment_engine.problems import Problem, pointer
+from segment_engine.runtime.catalogs import DamagedCatalogError
 from segment_engine.runtime.published import DamagedPointerError, NothingPublishedError
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("cdp.api")
@@ -36,6 +37,12 @@ DAMAGED_POINTER = Problem(
     "",
     "已发布数据的指针已损坏,请运行 cdp doctor",
     "What is published cannot be found: its pointer is damaged; run cdp doctor.",
+)
+DAMAGED_CATALOGUE = Problem(
+    "damaged_catalogue",
+    "",
+    "当前数据版本的筛选目录缺失、已损坏或由其他版本的程序写成,请运行 cdp nightly --force",
+    "The filter catalogue of the published version is missing, damaged or of another release; run cdp nightly --force.",
 )
 STORE_BUSY = Problem(
     "store_busy",
@@ -65,6 +72,11 @@ def install_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(DamagedPointerError)
     async def _damaged_pointer(request: Request, error: DamagedPointerError) -> JSONResponse:
         return error_answer(request.scope, NotReadyError(DAMAGED_POINTER))
+
+    @app.exception_handler(DamagedCatalogError)
+    async def _damaged_catalogue(request: Request, error: DamagedCatalogError) -> JSONResponse:
+        log.error("the filter catalogue cannot be read", reason=str(error))
+        return error_answer(request.scope, NotReadyError(DAMAGED_CATALOGUE))
 
     @app.exception_handler(StoreBusyError)
     async def _store_busy(request: Request, error: StoreBusyError) -> JSONResponse:

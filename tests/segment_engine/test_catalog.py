@@ -43,6 +43,7 @@ def test_the_published_catalogue_offers_what_the_seed_filters_by(catalog: Catalo
     assert appointment.fields["clinic_id"].options_from == Dictionary("marts.dim_clinic", "clinic_id", "clinic_name")
     assert OfferedMetric(Metric.COUNT, None, "预约总次数", "Appointments") in appointment.metrics
     assert catalog.attributes["age"].is_current_only
+    assert catalog.attributes["clinic_ids"].child == Child("marts.customer_clinic", "clinic_id", "customer_key")
     assert catalog.sources["treatment_suggestion"].fields["symptoms"].child == Child(
         "marts.fct_treatment_suggestion_symptom", "symptom", "suggestion_id"
     )
@@ -113,6 +114,7 @@ def published() -> dict[str, Any]:
         (("tables", 1, "columns", 0, "meta", "filter", "category"), ["一"], "should have 0 levels"),
         (("tables", 1, "columns", 2, "meta", "filter", "child", "column"), "x", "visit_items.x is not published"),
         (("tables", 1, "columns", 2, "meta", "filter", "child", "key"), "item", "visits.item is not published"),
+        (("tables", 1, "columns", 3, "meta", "filter", "type"), "options", "visits.doctor: type options needs a child"),
         (("tables", 1, "columns", 3, "meta", "filter", "options_from", "model"), "x", "x.id is not published"),
         (("tables", 1, "meta", "activity", "time"), "paid", "time paid is no field with a date"),
         (("tables", 1, "meta", "activity", "known_at"), "nope", "known_at nope"),

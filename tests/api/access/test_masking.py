@@ -8,8 +8,7 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from api.access.masking import MASKS, mask_id_number, mask_name, mask_phone
-from api.customers.candidates import FIELDS
+from api.access.masking import CLASSES, MASKS, mask_id_number, mask_name, mask_phone
 from api.customers.repository import COLUMNS
 from tests.api.access.people import Rows, give, seen
 from tests.api.conftest import MakeClient
@@ -143,19 +142,36 @@ def test_masks_in_python_are_those_of_the_analysts_views(text: str | None) -> No
 
 
 def test_every_column_marked_personal_is_masked_or_not_shown() -> None:
-    marts = yaml.safe_load(Path("dbt_project/models/marts/customer/_customer_marts.yml").read_text(encoding="utf-8"))
-    profile = next(model for model in marts["models"] if model["name"] == "dim_customer")
-    marks = {
-        column["name"]: column["config"]["meta"]["filter"].get("permission")
-        for column in profile["columns"]
-        if "filter" in column.get("config", {}).get("meta", {})
-    }
-    personal = {name: mark for name, mark in marks.items() if mark is not None}
+    personal = marks_of("customer/_customer_marts.yml", "dim_customer")
 
-    assert set(personal) - set(COLUMNS) == set(personal) - set(FIELDS) == {"patient_remark"}
+    assert set(personal) - set(COLUMNS) == {"patient_remark"}
     assert {name: MASKS[name][0] for name in personal if name in COLUMNS} == {
         name: f"customer.{mark.removeprefix('pii_')}.view" for name, mark in personal.items() if name in COLUMNS
     }
+
+
+def test_every_class_of_personal_fields_is_known_and_takes_the_permission_of_its_mask() -> None:
+    personal = marks_of("customer/_customer_marts.yml", "dim_customer")
+    of_staff = marks_of("engagement/fct_review.yml", "fct_review") | marks_of("leads/fct_lead.yml", "fct_lead")
+
+    assert set(personal.values()) == set(CLASSES)
+    assert {name: CLASSES[mark] for name, mark in personal.items() if name in MASKS} == {
+        name: {MASKS[name][0]} for name in personal if name in MASKS
+    }
+    assert CLASSES["pii_free_text"] == {permission for permission, _ in MASKS.values()}
+    assert of_staff == {"doctor_name": "pii_name", "owner_staff_name": "pii_name"}
+
+
+def marks_of(file: str, name: str) -> dict[str, str]:
+    """The personal fields of a mart with their classes."""
+    marts = yaml.safe_load(Path("dbt_project/models/marts", file).read_text(encoding="utf-8"))
+    model = next(model for model in marts["models"] if model["name"] == name)
+    filters = {
+        column["name"]: column["config"]["meta"]["filter"]
+        for column in model["columns"]
+        if "filter" in column.get("config", {}).get("meta", {})
+    }
+    return {name: told["permission"] for name, told in filters.items() if "permission" in told}
 
 
 def test_an_id_number_finds_its_customer_in_either_case(make_client: MakeClient, rows: Rows) -> None:

@@ -1,0 +1,1 @@
+"""What filters may speak of, as the API tells it: the catalogue, and the values that fields hold."""
