@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from segment_engine.cases.case_file import Case, CaseFile, read_case_file
-from segment_engine.cases.run import INTERPRETERS, run_file
+from segment_engine.cases.compiled import ENGINES, compiled_together_on_marts
+from segment_engine.cases.run import run_file
 from segment_engine.catalog import Field
 from segment_engine.operators import OPERATORS
 
@@ -16,8 +17,8 @@ READ = {file: read_case_file(file.read_text(encoding="utf-8")) for file in FILES
 
 
 @pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
-def test_every_case_holds_in_either_order_of_rules(file: Path) -> None:
-    outcomes = run_file(file, INTERPRETERS)
+def test_every_case_holds_on_every_engine_and_in_either_order_of_rules(file: Path) -> None:
+    outcomes = run_file(file, [*ENGINES, ("on marts", compiled_together_on_marts)])
 
     assert len(outcomes) >= len(READ[file].cases)
     assert [outcome.line() for outcome in outcomes if not outcome.ok] == []
