@@ -21,6 +21,7 @@ from segment_engine.formula import All, Always, Formula, No, Some, Thing
 from segment_engine.operators import FieldType
 from segment_engine.predicates import (
     Among,
+    Bits,
     Bound,
     Column,
     Compared,
@@ -231,6 +232,14 @@ class Emitter:
                 return asked.has_all(values)
         return asked.is_exactly(values)
 
+    def bits(self, one: Bits) -> Sql:
+        """Bits of a number."""
+        mask = self._parameters.bind(one.mask)
+        met = exp.Paren(this=exp.BitwiseAnd(this=self._value(one.term), expression=mask))
+        if one.overlap is Overlap.ANY:
+            return exp.NEQ(this=met, expression=exp.Literal.number(0))
+        return exp.EQ(this=met, expression=mask.copy())
+
     def compared(self, one: Compared) -> Sql:
         """Two fields of one row; moments by their days."""
         is_moment = one.term.type is FieldType.DATETIME
@@ -431,5 +440,6 @@ _EMITS: Final[Mapping[type, Callable[[Emitter, Any], Sql]]] = {
     Matches: Emitter.matches,
     Holds: Emitter.holds,
     Has: Emitter.has,
+    Bits: Emitter.bits,
     Compared: Emitter.compared,
 }

@@ -17,11 +17,14 @@ from segment_engine.formula import FALSE, Formula, Thing, all_of, mapped
 from segment_engine.operators import FieldType
 from segment_engine.predicates import (
     Among,
+    Bits,
     Column,
     Compared,
     Follows,
+    Has,
     Likeness,
     Matches,
+    Overlap,
     PartOf,
     Present,
     RowSet,
@@ -36,6 +39,9 @@ CUSTOMERS: Final = "customer"
 
 MISSING_CODE: Final = 0
 
+CODED: Final = frozenset({FieldType.TEXT, FieldType.OPTION, FieldType.OPTIONS})
+"""Types of which numbers are kept: of a text its code, of a list the bits of its values, the first value's lowest."""
+
 
 def day_column(name: str) -> str:
     """The column that holds the day, in the tenant's zone, of a moment's column."""
@@ -47,7 +53,8 @@ class Stored:
     """One relation as the engine keeps it.
 
     columns: the fields that are kept; codes: of those that are coded, their values in order of the texts: the first
-    has code 1, and 0 is missing; known_until: the moment by which all rows were known, None for customers or no rows
+    has code 1, or the lowest bit, and 0 is missing; known_until: the moment by which all rows were known, None for
+    customers or no rows
     """
 
     table: str
@@ -136,11 +143,21 @@ def _of_codes(thing: Thing, values: Sequence[str]) -> Formula:
             return within(_code(name), MISSING_CODE + 1, None)
         case Among(Column(name), texts):
             return _one_of(name, (code for text in texts if (code := _code_of(str(text), values))))
+        case Has(Column(name), overlap, wanted):
+            return _of_bits(name, overlap, [_code_of(text, values) for text in wanted])
         case Matches(Column(name), likeness, text):
             like = _LIKE[likeness](text)
             return _one_of(name, (code for code, value in enumerate(values, 1) if like(value)))
     # Two fields have two dictionaries.
     raise NotKeptError(str(thing))
+
+
+def _of_bits(name: str, overlap: Overlap, codes: Sequence[int | None]) -> Formula:
+    """Of a list that is kept as bits; a value that no list holds is met by none."""
+    mask = sum(1 << code - 1 for code in codes if code is not None)
+    if not mask or (None in codes and overlap is not Overlap.ANY):
+        return FALSE
+    return Among(_code(name), (mask,)) if overlap is Overlap.SAME else Bits(_code(name), overlap, mask)
 
 
 def _one_of(name: str, codes: Iterable[int]) -> Formula:

@@ -145,6 +145,15 @@ class Has:
     values: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Bits:
+    """Of values that are kept as bits of a number: one of the mask's is there, or all of them are."""
+
+    term: "Column"
+    overlap: Overlap
+    mask: int
+
+
 class Order(StrEnum):
     """How one field stands to another."""
 
@@ -181,7 +190,7 @@ class Anniversary:
     n: int
 
 
-Predicate = Present | Among | Within | Matches | Holds | Has | Compared | During | Anniversary
+Predicate = Present | Among | Within | Matches | Holds | Has | Bits | Compared | During | Anniversary
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from segment_engine.formula import All, Always, Formula, No, Some, things_of
 from segment_engine.operators import FieldType
-from segment_engine.predicates import Among, Column, Holds, Part, PartOf, Present, Within
+from segment_engine.predicates import Among, Bits, Column, Holds, Overlap, Part, PartOf, Present, Within
 
 Flags = npt.NDArray[np.bool_]
 
@@ -83,7 +83,7 @@ def holding(numbers: npt.NDArray[Any], predicate: Among | Within) -> Flags:
 
 
 def _of(predicate: Formula, values: Callable[[str], Values]) -> Flags:
-    assert isinstance(predicate, Present | Holds | Among | Within)
+    assert isinstance(predicate, Present | Holds | Among | Bits | Within)
     term = predicate.term
     inner = term.column if isinstance(term, PartOf) else term
     assert isinstance(inner, Column)
@@ -94,6 +94,9 @@ def _of(predicate: Formula, values: Callable[[str], Values]) -> Flags:
             found = np.ones(len(numbers), bool)
         case Holds():
             found = numbers.astype(bool)
+        case Bits(_, overlap, mask):
+            met = numbers & mask
+            found = met != 0 if overlap is Overlap.ANY else met == mask
         case _:
             found = holding(numbers, predicate)
     return found if column.present is None else found & column.present
@@ -111,7 +114,7 @@ def _part(days: npt.NDArray[Any], part: Part) -> npt.NDArray[Any]:
 
 def _is_compared(thing: object) -> bool:
     match thing:
-        case Holds(Column()) | Present(Column(type=FieldType.BOOLEAN)):
+        case Bits() | Holds(Column()) | Present(Column(type=FieldType.BOOLEAN)):
             return True
         case Among(PartOf(Column(type=kind))) | Within(PartOf(Column(type=kind))):
             return kind is FieldType.DATE

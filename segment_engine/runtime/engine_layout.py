@@ -5,8 +5,8 @@ from datetime import datetime
 
 from duckdb import DuckDBPyConnection
 
-from segment_engine.catalog import WORDED, Catalog, Field
-from segment_engine.layout import CUSTOMERS, ENGINE_SCHEMA, Layout, Stored
+from segment_engine.catalog import Catalog, Field
+from segment_engine.layout import CODED, CUSTOMERS, ENGINE_SCHEMA, Layout, Stored
 from segment_engine.runtime.engine_relations import FORMAT
 from segment_engine.runtime.engine_schema import is_ours
 from segment_engine.runtime.engine_values import Codes, read_codes
@@ -53,4 +53,4 @@ def _fields_of(catalog: Catalog, relation: str) -> Mapping[str, Field] | None:
 
 def _codes_of_fields(fields: Mapping[str, Field], columns: Sequence[str], codes: Codes) -> Codes:
     """A dictionary for every coded field, also for one that is always missing."""
-    return {name: codes.get(name, ()) for name in columns if name in fields and fields[name].type in WORDED}
+    return {name: codes.get(name, ()) for name in columns if name in fields and fields[name].type in CODED}

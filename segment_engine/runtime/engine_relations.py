@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from segment_engine.catalog import WORDED, Catalog, Field, Source
-from segment_engine.layout import CUSTOMERS, ENGINE_SCHEMA, MISSING_CODE, day_column
+from segment_engine.catalog import Catalog, Field, Source
+from segment_engine.layout import CODED, CUSTOMERS, ENGINE_SCHEMA, MISSING_CODE, day_column
 from segment_engine.operators import FieldType
 
 KEY: Final = "customer_key"
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Goes up when the same catalogue and marts give other tables than before: what a night finds is then rebuilt."""
 
 LARGEST_SMALL_CODE: Final = 255
@@ -116,16 +116,31 @@ class Relation:
     def _join(self, name: str) -> str:
         # A dictionary is small and a mart's texts are stored by dictionary, so that a row costs a look at its number.
         alias = quoted(f"code of {name}")
+        if self._field(name).type is FieldType.OPTIONS:
+            return f"left join ({self._bits(name)}) as {alias} on {alias}.value = mart.{quoted(name)}"
         return (
             f"left join {ENGINE_SCHEMA}.value as {alias} on {alias}.relation = {literal(self.name)}"
             f" and {alias}.field = {literal(name)} and {alias}.value = mart.{quoted(name)}"
         )
 
+    def _bits(self, name: str) -> str:
+        """Every different list with the bits of its values, as SQL."""
+        return (
+            f"select lists.value, bit_or(1::bigint << (dictionary.code - 1)) as code"
+            f" from (select distinct {quoted(name)} as value from {self.mart}) as lists,"
+            f" unnest(lists.value) as held (one)"
+            f" inner join {ENGINE_SCHEMA}.value as dictionary on dictionary.relation = {literal(self.name)}"
+            f" and dictionary.field = {literal(name)} and dictionary.value = held.one group by lists.value"
+        )
+
+    def _field(self, name: str) -> Field:
+        return next(field for field in self.fields if field.name == name)
+
     def _selected(self, field: Field, codes: Mapping[str, Sequence[str]]) -> Iterator[str]:
         name = quoted(field.name)
         if field.name in codes:
             code = f"coalesce({quoted(f'code of {field.name}')}.code, {MISSING_CODE})"
-            yield f"{code}::{code_type(codes[field.name])} as {name}"
+            yield f"{code}::{self._code_type(field, codes)} as {name}"
             return
         yield f"mart.{name}"
         if field.type is FieldType.DATETIME:
@@ -140,8 +155,11 @@ class Relation:
 
     def _type(self, field: Field, codes: Mapping[str, Sequence[str]]) -> str:
         if field.name in codes:
-            return f"{code_type(codes[field.name])} not null"
+            return f"{self._code_type(field, codes)} not null"
         return self.types[field.name]
+
+    def _code_type(self, field: Field, codes: Mapping[str, Sequence[str]]) -> str:
+        return "bigint" if field.type is FieldType.OPTIONS else code_type(codes[field.name])
 
     def _kept(self, kept: Sequence[str]) -> Iterator[Field]:
         return (field for field in self.fields if field.name in kept)
@@ -166,7 +184,7 @@ def relations_of(catalog: Catalog, types: Mapping[str, Mapping[str, str]], zone:
 
 def _may_be_kept(fields: Mapping[str, Field]) -> tuple[Field, ...]:
     """All but texts that not everybody may see: a dictionary of names and numbers would be one more copy of them."""
-    return tuple(field for field in fields.values() if field.permission is None or field.type not in WORDED)
+    return tuple(field for field in fields.values() if field.permission is None or field.type not in CODED)
 
 
 def code_type(values: Sequence[str]) -> str:

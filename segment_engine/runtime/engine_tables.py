@@ -114,7 +114,7 @@ def _bring_up(con: DuckDBPyConnection, relation: Relation, held: _Held | None) -
     if same_shape is not None and not changed:
         return TableReport(relation.name, same_shape.rows, "unchanged")
     codes = codes_of(con, relation)
-    news = _News(relation, days, changed, codes, kept_fields(con, relation, codes))
+    news = _News(relation, days, changed, codes, kept_fields(relation, codes))
     with transaction(con):
         write_codes(con, relation, codes)
         write_days(con, relation, days)

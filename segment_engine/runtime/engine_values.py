@@ -3,18 +3,21 @@
 Codes count from 1 in the order of the texts as Python compares them, which is that of their UTF-8 bytes; 0 is missing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from duckdb import DuckDBPyConnection
 
 from segment_engine.catalog import WORDED
-from segment_engine.layout import ENGINE_SCHEMA
+from segment_engine.layout import CODED, ENGINE_SCHEMA
 from segment_engine.operators import FieldType
 from segment_engine.runtime.engine_relations import Relation, code_type, quoted
 
 MOST_VALUES: Final = 4_096
-"""Of a text, or of all lists of a field together; one with more stays with the marts."""
+"""Of a text; one with more stays with the marts."""
+
+MOST_LISTED: Final = 63
+"""Of all lists of a field together: each is a bit of a number that has no sign."""
 
 Codes = Mapping[str, tuple[str, ...]]
 
@@ -27,18 +30,15 @@ def codes_of(con: DuckDBPyConnection, relation: Relation) -> Codes:
     guesses = _one_row(con, [f"approx_count_distinct({quoted(name)})" for name in texts], relation)
     likely = [name for name, guess in zip(texts, guesses, strict=True) if guess <= 2 * MOST_VALUES]
     found = _one_row(con, [f"list(distinct {quoted(name)})" for name in likely], relation)
-    values = {name: tuple(sorted(filter(None, one or ()))) for name, one in zip(likely, found, strict=True)}
-    return {name: one for name, one in values.items() if len(one) <= MOST_VALUES}
+    values = {name: _sorted(one) for name, one in zip(likely, found, strict=True)}
+    few = {name: one for name, one in values.items() if len(one) <= MOST_VALUES}
+    lists = [field.name for field in relation.fields if field.type is FieldType.OPTIONS]
+    return few | {name: one for name in lists if (one := _listed(con, relation, name)) is not None}
 
 
-def kept_fields(con: DuckDBPyConnection, relation: Relation, codes: Codes) -> list[str]:
-    """The names of the fields that are kept: coded, a number, a truth, a date, or lists of few values."""
-    return [
-        field.name
-        for field in relation.fields
-        if (field.type not in WORDED or field.name in codes)
-        and (field.type is not FieldType.OPTIONS or _has_few(con, relation, field.name))
-    ]
+def kept_fields(relation: Relation, codes: Codes) -> list[str]:
+    """The names of the fields that are kept: coded, a number, a truth or a date."""
+    return [field.name for field in relation.fields if field.type not in CODED or field.name in codes]
 
 
 def extends(codes: Codes, held: Codes) -> bool:
@@ -73,13 +73,16 @@ def write_codes(con: DuckDBPyConnection, relation: Relation, codes: Codes) -> No
         )
 
 
-def _has_few(con: DuckDBPyConnection, relation: Relation, name: str) -> bool:
+def _listed(con: DuckDBPyConnection, relation: Relation, name: str) -> tuple[str, ...] | None:
+    """The different values in all lists of a field; None where there are too many."""
     elements = f"select unnest({quoted(name)}) as value from {relation.mart}"
-    (count,) = con.execute(f"select approx_count_distinct(value) from ({elements})").fetchall()[0]
-    if count > 2 * MOST_VALUES:
-        return False
-    (count,) = con.execute(f"select count(distinct value) from ({elements})").fetchall()[0]
-    return bool(count <= MOST_VALUES)
+    # Of more than there may be it is enough to know that there are.
+    rows = con.execute(f"select distinct value from ({elements}) where value <> '' limit {MOST_LISTED + 1}").fetchall()
+    return _sorted(value for (value,) in rows) if len(rows) <= MOST_LISTED else None
+
+
+def _sorted(values: Iterable[str | None] | None) -> tuple[str, ...]:
+    return tuple(sorted(filter(None, values or ())))
 
 
 def _one_row(con: DuckDBPyConnection, columns: Sequence[str], relation: Relation) -> tuple[Any, ...]:
