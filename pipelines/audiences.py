@@ -21,6 +21,7 @@ from segment_engine.predicates import InAudience
 from segment_engine.problems import InvalidFilterError, Problem
 from segment_engine.runtime.bitmaps import Bitmap, nobody
 from segment_engine.runtime.catalogs import PublishedCatalogs
+from segment_engine.runtime.engine_layout import read_layout
 from segment_engine.runtime.published import open_current
 from segment_engine.runtime.version import (
     Opened,
@@ -90,6 +91,7 @@ def asked(settings: PipelineSettings, document: Any, day: date | None) -> Iterat
             zone=settings.timezone,
             published_on=pointer.as_of,
             as_of=end_of(day or pointer.as_of, settings.zone),
+            layout=read_layout(connection, catalog),
         )
         checked = check(document, catalog, asking_for(opened, permissions=_permissions(catalog)))
         yield Asked(connection, opened, checked, read_labels(connection, catalog))

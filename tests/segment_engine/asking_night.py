@@ -14,6 +14,7 @@ from segment_engine.compile import check, compile_one
 from segment_engine.predicates import InAudience
 from segment_engine.runtime.bitmaps import Bitmap, nobody
 from segment_engine.runtime.catalogs import PublishedCatalogs
+from segment_engine.runtime.engine_layout import read_layout
 from segment_engine.runtime.published import open_current
 from segment_engine.runtime.version import Opened, asking_for, end_of, open_audiences
 
@@ -43,15 +44,18 @@ class Night:
 
 
 @contextmanager
-def open_night(settings: PipelineSettings, day: date | None = None) -> Iterator[Night]:
+def open_night(settings: PipelineSettings, day: date | None = None, *, with_layout: bool = True) -> Iterator[Night]:
+    """The served version; without its layout, everything is read from the marts."""
     connection, pointer = open_current(settings.folders, timezone=settings.timezone)
     with connection:
+        catalog = PublishedCatalogs(settings.folders).of(pointer)
         opened = open_audiences(
             connection,
-            PublishedCatalogs(settings.folders).of(pointer),
+            catalog,
             zone=settings.timezone,
             published_on=pointer.as_of,
             as_of=end_of(day or pointer.as_of, settings.zone),
+            layout=read_layout(connection, catalog) if with_layout else None,
         )
         yield Night(connection, opened)
 

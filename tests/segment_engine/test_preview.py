@@ -60,6 +60,21 @@ def test_filter_and_branches_are_counted_as_their_own_sql_does(asked: Night, nam
     ]
 
 
+@pytest.mark.parametrize("name", FILTERS)
+def test_a_version_without_tables_of_the_engine_answers_the_same(
+    asked: Night, night: PipelineSettings, name: str
+) -> None:
+    with open_night(night, with_layout=False) as plain:
+        answers = [
+            preview(one.checked(FILTERS[name]), one.opened, one.connection, audiences=one.nobody)
+            for one in (asked, plain)
+        ]
+
+    assert asked.opened.version.layout is not None
+    assert plain.opened.version.layout is None
+    assert answers[0].answer.members == answers[1].answer.members
+
+
 def alone(document: Json, place: tuple[str | int, ...]) -> Json:
     """A part of a document as a filter of its own."""
     for name in place:
@@ -157,7 +172,7 @@ def test_a_plan_says_what_is_shared_and_read(asked: Night) -> None:
 
     read_from = {line.split("  ")[0]: line.split()[-3] for line in lines[1:-1] if "memory" not in line}
     assert read_from == {
-        "visit: count in 2…": "marts.fct_visit",
+        "visit: count in 2…": "engine.visit",
         "visit: last(visit_type) = 初诊": "marts.fct_visit",
         "bucket spring 0…50": "marts.dim_customer",
     }
