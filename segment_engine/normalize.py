@@ -87,7 +87,7 @@ def _comparison(node: Comparison) -> Formula:
 
 
 def _activity(node: Activity) -> Formula:
-    rows = _row_set(node.rows)
+    rows = row_set(node.rows)
     if not node.did:
         return no(HasRows(rows))
     measured = [_measure(rows, measure) for measure in node.having]
@@ -95,9 +95,13 @@ def _activity(node: Activity) -> Formula:
 
 
 def _measure(rows: RowSet, measure: Measure) -> Formula:
-    term = Measured(measure.metric, None if measure.field is None else _column(measure.field), measure.type)
-    said = predicated(term, measure.operator, measure.value, matches_missing=measure.matches_missing)
+    said = predicated(measured_by(measure), measure.operator, measure.value, matches_missing=measure.matches_missing)
     return _over(rows, said)
+
+
+def measured_by(measure: Measure) -> Measured:
+    """What is measured."""
+    return Measured(measure.metric, None if measure.field is None else _column(measure.field), measure.type)
 
 
 def _over(rows: RowSet, said: Formula) -> Formula:
@@ -110,16 +114,17 @@ def _sequence(node: Sequence) -> Formula:
     if node.same is not None:
         same = _column(node.steps[0].source.fields[node.same])
     follows = Follows(
-        steps=tuple(_row_set(rows) for rows in node.steps),
+        steps=tuple(row_set(rows) for rows in node.steps),
         within=_in_base_units(node.within),
         max_gap=None if node.max_gap is None else _in_base_units(node.max_gap),
-        without=None if node.without is None else _row_set(node.without),
+        without=None if node.without is None else row_set(node.without),
         same=same,
     )
     return follows if node.did else no(follows)
 
 
-def _row_set(rows: Rows) -> RowSet:
+def row_set(rows: Rows) -> RowSet:
+    """The rows of a source that a `where` keeps."""
     return RowSet(rows.source.name, TRUE if rows.where is None else tidy(_group(rows.where)))
 
 

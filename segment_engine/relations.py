@@ -5,13 +5,16 @@ The logical tables are the marts; a past day's customers are the versions of the
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Final
 
 from segment_engine.catalog import Catalog, Child, Source
 from segment_engine.predicates import Column
 
 ATTRIBUTE_HISTORY: Final = "marts.customer_attribute_history"
+CREATED_AT: Final = "created_at"
+"""When a customer came: the column of every table of customers."""
+
 AUDIENCE_MEMBERS: Final = "marts.audience_members"
 
 
@@ -30,7 +33,8 @@ class Relations:
     """What a statement reads.
 
     zone: the tenant's, by which moments have days; customers: a table with one row per customer, or, with
-    history_on, one with a row per customer and stretch of time
+    history_on, one with a row per customer and stretch of time, of which only those who are customers still (who are in
+    `present`) are meant; created_by: leaves out customers who came later
     """
 
     zone: str
@@ -39,6 +43,8 @@ class Relations:
     audience_members: str = AUDIENCE_MEMBERS
     history_on: date | None = None
     children: Mapping[str, Child] = field(default_factory=dict)
+    present: str | None = None
+    created_by: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +55,18 @@ class Statement:
     values: Mapping[str, Any]
 
 
-def relations_of(catalog: Catalog, zone: str, *, history_on: date | None = None) -> Relations:
-    """The marts of a catalogue; with history_on, customers as they were on that day."""
+def relations_of(
+    catalog: Catalog, zone: str, *, history_on: date | None = None, created_by: datetime | None = None
+) -> Relations:
+    """The marts of a catalogue; with history_on, customers as they were on that day, with created_by, those of then."""
     return Relations(
         zone=zone,
         customers=catalog.customers if history_on is None else ATTRIBUTE_HISTORY,
         sources={name: _row_table(source) for name, source in catalog.sources.items()},
         history_on=history_on,
         children={name: one.child for name, one in catalog.attributes.items() if one.child is not None},
+        present=None if history_on is None else catalog.customers,
+        created_by=created_by,
     )
 
 

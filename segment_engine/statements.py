@@ -47,7 +47,7 @@ from segment_engine.predicates import (
     RowSet,
     measured_in,
 )
-from segment_engine.relations import Relations, RowTable, Statement
+from segment_engine.relations import CREATED_AT, Relations, RowTable, Statement
 from segment_engine.tidy import within
 from segment_engine.tree import METRICS_OF_ROWS, Metric
 
@@ -84,6 +84,11 @@ def select_columns(names: Sequence[str], table: str) -> Statement:
 def select_measured(rows: RowSet, predicates: Sequence[Predicate], relations: Relations) -> Statement:
     """Per customer with such rows: the key, and whether each predicate holds of what is measured, `t0`, `t1`, …"""
     return _Writer(relations, Dialect.DUCKDB).measured(rows, predicates)
+
+
+def select_values(rows: RowSet, terms: Sequence[Measured], relations: Relations) -> Statement:
+    """Per customer with such rows: what each metric is, under `measure_name`; of an average the sum, and the count."""
+    return _Writer(relations, Dialect.DUCKDB).values(rows, terms)
 
 
 def select_following(sequence: Follows, relations: Relations) -> Statement:
@@ -138,6 +143,15 @@ class _Writer:
         query = exp.select(column(KEY, base), *map(_truth, count(), said), copy=False)
         return self.statement(self._joined(query.from_(table_of(base), copy=False), base))
 
+    def values(self, rows: RowSet, terms: Sequence[Measured]) -> Statement:
+        """The statement of `select_values`."""
+        self._measure(rows, dict.fromkeys(terms))
+        base = self._places[rows, None]
+        said = [column(measure_name(term), self._places[rows, term]) for term in terms]
+        counts = [column(COUNT_OF.format(term.column.name), base) for term in terms if _is_average(term)]  # type: ignore[union-attr]
+        query = exp.select(column(KEY, base), *said, *counts, copy=False)
+        return self.statement(self._joined(query.from_(table_of(base), copy=False), base))
+
     def sequence(self, sequence: Follows) -> str:
         """The name of the expression that holds a sequence's customers."""
         if sequence not in self._sequences:
@@ -165,15 +179,26 @@ class _Writer:
         return selected.where(emitter.formula(kept), copy=False)
 
     def _customers(self) -> Sql:
-        """The customers' table; of a past day, their versions that held then."""
+        """The customers' table; of a past day, their versions that held then, or those who had come by then."""
         customers = table_of(self._relations.customers)
+        if (created_by := self._relations.created_by) is not None:
+            came = exp.LTE(this=column(CREATED_AT), expression=self._parameters.bind(created_by))
+            there = exp.select(exp.Star()).from_(customers, copy=False).where(came, copy=False)
+            return there.subquery(_CUSTOMER, copy=False)
         if (day := self._relations.history_on) is None:
             return exp.alias_(customers, _CUSTOMER, table=True)
         began = exp.LTE(this=column("valid_from"), expression=self._parameters.bind(day))
         ended = exp.GT(this=column("valid_to"), expression=self._parameters.bind(day))
         held = exp.or_(exp.Is(this=column("valid_to"), expression=exp.null()), ended, copy=False)
-        then = exp.select(exp.Star()).from_(customers, copy=False).where(began, held, copy=False)
+        then = exp.select(exp.Star()).from_(customers, copy=False).where(began, held, *self._still(), copy=False)
         return then.subquery(_CUSTOMER, copy=False)
+
+    def _still(self) -> list[Sql]:
+        """Who was a customer then and is none now, because of a merge, is the customer whom the rows belong to now."""
+        if self._relations.present is None:
+            return []
+        present = exp.select(column(KEY), copy=False).from_(table_of(self._relations.present), copy=False)
+        return [exp.In(this=column(KEY), query=present.subquery(copy=False))]
 
     def _joined(self, query: exp.Select, base: str = _CUSTOMER) -> exp.Select:
         """Each measure's expression, which has at most one row per customer, beside the customers."""
@@ -369,6 +394,10 @@ def _measured(predicate: Predicate) -> Measured:
     found = measured_in(predicate.term)
     assert found is not None
     return found
+
+
+def _is_average(term: Measured) -> bool:
+    return term.metric is Metric.AVG
 
 
 def _truth(index: int, said: Sql) -> Sql:

@@ -1,0 +1,103 @@
+"""What the commands `cdp audience …` ask: a filter from a file, and the published version that it is asked on.
+
+Reading versions and working filters out belongs to `segment_engine.runtime`.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+
+from pipelines.settings import PipelineSettings
+from segment_engine.catalog import Catalog
+from segment_engine.checked import CheckedGroup
+from segment_engine.compile import check
+from segment_engine.predicates import InAudience
+from segment_engine.problems import InvalidFilterError, Problem
+from segment_engine.runtime.bitmaps import Bitmap, nobody
+from segment_engine.runtime.catalogs import PublishedCatalogs
+from segment_engine.runtime.engine_layout import read_layout
+from segment_engine.runtime.published import open_current
+from segment_engine.runtime.version import (
+    Opened,
+    asking_for,
+    end_of,
+    open_audiences,
+    read_labels,
+)
+from segment_engine.sentences import OptionLabels
+from segment_engine.strict_json import FILE, JsonLimits, NotStrictJsonError, parse_json
+
+STDIN: Final = Path("-")
+_LIMITS: Final = JsonLimits(max_bytes=1 << 20, max_depth=64)
+
+
+class NotPublishedYetError(Exception):
+    """The day that was asked about is later than the version's."""
+
+    def __init__(self, day: date, published_on: date) -> None:
+        super().__init__(
+            f"{day} is after {published_on}, the last business day that is published / "
+            f"{day} 晚于已发布的最新业务日 {published_on}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An open version, and a filter that was checked for it."""
+
+    connection: duckdb.DuckDBPyConnection
+    opened: Opened
+    checked: CheckedGroup
+    labels: OptionLabels
+
+    def members(self, one: InAudience) -> Bitmap:
+        """Of a tag or segment: none exists here yet, so no filter that was checked names one."""
+        return nobody(self.opened.version.keys)
+
+
+def read_document(file: Path) -> Any:
+    """The JSON of a file, or of stdin for `-`; raises InvalidFilterError."""
+    try:
+        content = sys.stdin.buffer.read() if file == STDIN else file.read_bytes()
+        return parse_json(content, _LIMITS, FILE)
+    except OSError as error:
+        told = f"无法读取 {file}:{error.strerror}", f"{file} cannot be read: {error.strerror}."
+        raise InvalidFilterError(Problem("unreadable", "", *told)) from None
+    except NotStrictJsonError as refused:
+        raise InvalidFilterError(*refused.problems) from None
+
+
+@contextmanager
+def asked(settings: PipelineSettings, document: Any, day: date | None) -> Iterator[Asked]:
+    """The filter, checked on the served version for a day, else for the version's own.
+
+    An operator may name every field; whether its values are shown is another question. Raises NothingPublishedError,
+    NotPublishedYetError, DamagedCatalogError, InvalidFilterError, duckdb.Error.
+    """
+    connection, pointer = open_current(settings.folders, timezone=settings.timezone, threads=settings.threads)
+    with connection:
+        if day is not None and day > pointer.as_of:
+            raise NotPublishedYetError(day, pointer.as_of)
+        catalog = PublishedCatalogs(settings.folders).of(pointer)
+        opened = open_audiences(
+            connection,
+            catalog,
+            zone=settings.timezone,
+            published_on=pointer.as_of,
+            as_of=end_of(day or pointer.as_of, settings.zone),
+            layout=read_layout(connection, catalog),
+        )
+        checked = check(document, catalog, asking_for(opened, permissions=_permissions(catalog)))
+        yield Asked(connection, opened, checked, read_labels(connection, catalog))
+
+
+def _permissions(catalog: Catalog) -> frozenset[str]:
+    of_sources = (field for source in catalog.sources.values() for field in source.fields.values())
+    fields = [*catalog.attributes.values(), *of_sources]
+    return frozenset(field.permission for field in fields if field.permission is not None)
