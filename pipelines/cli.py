@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from api.commands import audit, db, demo_token, token
 from api.settings import ApiSettings
 from pipelines.audience_commands import audience
+from pipelines.case_commands import cases
 from pipelines.clock import SystemClock, last_full_day
 from pipelines.command_line import business_day, pipeline_settings
 from pipelines.identity_commands import identity
@@ -52,6 +53,7 @@ app.add_typer(db, name="db")
 app.add_typer(audit, name="audit")
 app.add_typer(identity, name="identity")
 app.add_typer(audience, name="audience")
+app.add_typer(cases, name="cases")
 
 AsOf = Annotated[
     str | None, typer.Option("--as-of", metavar="YYYY-MM-DD", help="Business day / 业务日期 [default: yesterday]")
