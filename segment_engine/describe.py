@@ -204,7 +204,7 @@ def _limits(node: Sequence, context: _Context) -> list[Sentence]:
         gap = length(node.max_gap)
         told.append(Sentence(f"相邻两步相隔不超过{gap.zh}", f"at most {gap.en} between neighbours"))
     if node.without is not None:
-        told.append(Sentence("两步之间没有 ", "between two of them no ") + _step(node.without, context))
+        told.append(Sentence("相邻两步之间没有 ", "between neighbours no ") + _step(node.without, context))
     if node.same is not None:
         field = node.steps[0].source.fields[node.same]
         told.append(Sentence(f"各步的{field.label_zh}相同", f"the same {field.label_en} in all"))

@@ -141,8 +141,7 @@ class Emitter:
             case Some(parts):
                 return exp.or_(*map(self._nested, parts), copy=False)
             case No(part):
-                # Null is false, so that its contrary is true: ordinary logic has two values.
-                return exp.Not(this=exp.Is(this=exp.Paren(this=self._thing(part)), expression=exp.true()))
+                return _contrary(self._thing(part))
         return self._thing(formula)
 
     def _nested(self, formula: Formula) -> Sql:
@@ -269,6 +268,13 @@ class Emitter:
             return self._lists(term)
         assert isinstance(term, Measured)
         return ListColumn(self._columns(measure_name(term)), self._dialect)
+
+
+def _contrary(said: Sql) -> Sql:
+    """Null is false, so that its contrary is true: ordinary logic has two values."""
+    if isinstance(said, exp.Not) and isinstance(said.this, exp.Is):
+        return said.this
+    return exp.Not(this=exp.Is(this=exp.Paren(this=said), expression=exp.true()))
 
 
 class Lists:

@@ -68,7 +68,8 @@ class Wording:
 def predicate(subject: Subject, operator: Operator, value: Value, other: Field | None, wording: Wording) -> Sentence:
     """The operator with its value, or with the field on the right; the counted days follow what is relative."""
     if other is not None:
-        return _words(operator) + _SPACE + Sentence(f"字段{other.label_zh}", f"the field {other.label_en}")
+        days = Sentence("的那一天", "'s day") if other.type is FieldType.DATETIME else Sentence("", "")
+        return _words(operator) + _SPACE + Sentence(f"字段{other.label_zh}", f"the field {other.label_en}") + days
     return _PHRASES[operator.shape](_Said(subject, operator, value, wording))
 
 

@@ -165,10 +165,10 @@ FIRST = row("visit_type", "eq", "初诊")
                 }
             ),
             "没有依次有过 (小程序事件 → 预约(满足:就诊类型 等于 初诊);首尾相隔不超过1个月;相邻两步相隔不超过36小时;"
-            "两步之间没有 预约;各步的门诊相同)",
+            "相邻两步之间没有 预约;各步的门诊相同)",
             "does not have in this order (Mini-program event → Appointment (where Visit type is 初诊);"
             " at most 1 month from first to last; at most 36 hours between neighbours;"
-            " between two of them no Appointment; the same Clinic in all)",
+            " between neighbours no Appointment; the same Clinic in all)",
         ),
         (
             all_of(is_("city", "eq", {"field": "home_city"}), is_("items", "size", {"operator": "gte", "value": 2})),
