@@ -27,7 +27,7 @@ from pipelines.warehouse.lock import writer_lock
 from pipelines.warehouse.publish import Publication, current_pointer
 from segment_engine.runtime.folders import DataFolders
 
-STEP_NAMES = ("erase", "ingest", "prepare identity", "identity", "marts and checks", "publish")
+STEP_NAMES = ("erase", "ingest", "prepare identity", "identity", "marts and checks", "engine", "publish")
 Status = Literal["running", "succeeded", "unchanged", "failed"]
 
 
@@ -201,6 +201,7 @@ def _run_steps(
     step("prepare identity", lambda: steps.prepare_identity(settings, as_of, dbt, on_node=moved("prepare identity")))
     step("identity", lambda: steps.resolve_identity(settings, as_of))
     step("marts and checks", lambda: steps.build_marts(settings, as_of, dbt, on_node=moved("marts and checks")))
+    step("engine", lambda: steps.build_engine_tables(settings, as_of))
 
     def publish() -> StepReport:
         publication, report = steps.publish(

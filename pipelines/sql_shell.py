@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.settings import PipelineSettings
+from segment_engine.layout import ENGINE_SCHEMA
 from segment_engine.runtime.published import DamagedPointerError, NothingPublishedError, open_current
 
 HELP = """\
@@ -28,18 +29,22 @@ HELP = """\
 .quit              leave / 退出
 A statement ends with ;   语句以分号结束"""
 
-TABLES = """
+# The engine's tables hold codes; the marts say the same in words.
+TABLES = f"""
 select t.schema_name as schema, t.name, t.comment as description
 from (
     select schema_name, table_name as name, comment from duckdb_tables() where not internal
     union all
     select schema_name, view_name, comment from duckdb_views() where not internal
 ) as t
+where t.schema_name <> '{ENGINE_SCHEMA}'
 order by all
 """
-COLUMNS = """
+COLUMNS = f"""
 select schema_name as schema, column_name as name, data_type as type, comment as description
-from duckdb_columns() where table_name = $name and not internal order by schema_name, column_index
+from duckdb_columns()
+where table_name = $name and not internal and schema_name <> '{ENGINE_SCHEMA}'
+order by schema_name, column_index
 """
 
 

@@ -5,6 +5,7 @@ The order of the steps, progress and run records live in `pipelines.nightly`; wi
 """
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -29,7 +30,7 @@ from pipelines.ingest.contracts import load_contracts
 from pipelines.settings import PipelineSettings
 from pipelines.warehouse.built import Built, Stage, read_built, write_built
 from pipelines.warehouse.catalog import catalog_json
-from pipelines.warehouse.connection import connect_warehouse, ensure_ingest_schema
+from pipelines.warehouse.connection import connect_warehouse, ensure_ingest_schema, set_up
 from pipelines.warehouse.dbt import BUILD_AFTER_IDENTITY, BUILD_BEFORE_IDENTITY, DbtSession, NodeResult, project_digest
 from pipelines.warehouse.landing import LandedBatch, discover, unsealed, waiting
 from pipelines.warehouse.ledger import purged_requests
@@ -42,19 +43,24 @@ from pipelines.warehouse.publish import Publication, publish_marts, remove_old_v
 from pipelines.warehouse.purge import carry_over, find_erased, new_warehouse, refused_batches, swap
 from pipelines.warehouse.redact import Redactor
 from pipelines.warehouse.remnants import forget_errors, remove_refused_files
+from segment_engine.catalog import read_catalog
+from segment_engine.runtime.engine_tables import build_engine
 
 CODE_DIR = Path(__file__).resolve().parent
+# What is published holds tables that this library makes.
+ENGINE_DIR = CODE_DIR.parent / "segment_engine"
 UNREACHED = {
     Stage.INPUTS: "identity's inputs are not built",
     Stage.IDENTITY: "identity is not resolved",
     Stage.CHECKED: "the marts did not pass their checks",
+    Stage.ENGINE: "the engine's tables are not built",
 }
 
 
 def _code_digest() -> str:
     digest = hashlib.sha256()
-    for file in sorted(CODE_DIR.rglob("*")):
-        if file.suffix in {".py", ".yml"} and "sample" not in file.relative_to(CODE_DIR).parts:
+    for file in sorted([*CODE_DIR.rglob("*"), *ENGINE_DIR.rglob("*")]):
+        if file.suffix in {".py", ".yml"} and "sample" not in file.relative_to(CODE_DIR.parent).parts:
             digest.update(file.read_bytes())
     return digest.hexdigest()
 
@@ -239,6 +245,15 @@ def build_marts(
     return StepReport(rows=rows, facts=facts)
 
 
+def build_engine_tables(settings: PipelineSettings, as_of: date) -> StepReport:
+    """Bring the engine's copies of activity and customers, in which filters are evaluated, to what was checked."""
+    catalog = read_catalog(json.loads(catalog_json(settings)))
+    with building(settings, as_of, Stage.ENGINE), duckdb.connect(str(settings.folders.marts)) as con:
+        set_up(con, settings)
+        report = build_engine(con, catalog, zone=settings.timezone)
+    return StepReport(rows=report.rows, facts={f"tables {how}": count for how, count in report.counts.items()})
+
+
 @contextmanager
 def building(settings: PipelineSettings, as_of: date, stage: Stage, *, whole: bool = True) -> Iterator[None]:
     """Bring the working files to `stage` while the block runs; a block that fails leaves them one stage before it.
@@ -268,7 +283,8 @@ def _built_for(settings: PipelineSettings, as_of: date, stage: Stage) -> Built:
     if built.as_of != as_of:
         raise NotCheckedError(as_of, f"it is of {built.as_of}, by another run / 已构建的是另一次运行的 {built.as_of}")
     if built.stage < stage:
-        raise NotCheckedError(as_of, f"{UNREACHED[stage]}; build it first / 前一步骤未完成或未通过校验,请先运行")
+        missing = UNREACHED[Stage(built.stage + 1)]
+        raise NotCheckedError(as_of, f"{missing}; build it first / 前一步骤未完成或未通过校验,请先运行")
     if built.fingerprint != input_fingerprint(settings, as_of):
         raise NotCheckedError(
             as_of,
@@ -286,7 +302,7 @@ def publish(
     The version carries the fingerprint of the inputs it was built from, never one computed now. `accepted` are the
     checks that an operator let pass.
     """
-    fingerprint = _built_for(settings, as_of, Stage.CHECKED).fingerprint
+    fingerprint = _built_for(settings, as_of, Stage.ENGINE).fingerprint
     publication = publish_marts(
         settings,
         run_id=run_id,

@@ -15,6 +15,7 @@ from segment_engine.tree import Metric
 CATEGORY_LEVELS: Final = 3
 NUMERIC: Final = frozenset({FieldType.INTEGER, FieldType.DECIMAL, FieldType.MONEY})
 DATED: Final = frozenset({FieldType.DATE, FieldType.DATETIME})
+WORDED: Final = frozenset({FieldType.OPTION, FieldType.TEXT})
 _OF_NUMBERS: Final = frozenset({Metric.SUM, Metric.AVG, Metric.MIN, Metric.MAX})
 
 
@@ -84,7 +85,8 @@ class Source:
     """Rows of one activity.
 
     table: `schema.name`; time: the field that orders rows; known_at: the field that says since when a row is known;
-    groups: named groups of the values of its event field (二级/三级分类), where it has them
+    groups: named groups of the values of its event field (二级/三级分类), where it has them; leading: the option or
+    text by which most filters select first, and by which the engine's table is laid out
     """
 
     name: str
@@ -97,6 +99,7 @@ class Source:
     fields: Mapping[str, Field]
     metrics: tuple[OfferedMetric, ...]
     groups: Mapping[str, tuple[str, ...]]
+    leading: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +180,9 @@ class _Reader:
         for role, name in (("time", told["time"]), ("known_at", known_at)):
             if name not in fields or fields[name].type not in DATED:
                 self._fault(table, f"{role} {name} is no field with a date")
+        leading = told.get("leading")
+        if leading is not None and (leading not in fields or fields[leading].type not in WORDED):
+            self._fault(table, f"leading {leading} is no field with an option or a text")
         if len(told["category"]) != CATEGORY_LEVELS:
             self._fault(table, f"category {told['category']} should have {CATEGORY_LEVELS} levels")
         return Source(
@@ -190,6 +196,7 @@ class _Reader:
             fields=fields,
             metrics=tuple(self._metrics(table, told["metrics"], fields)),
             groups={name: tuple(values) for name, values in told.get("groups", {}).items()},
+            leading=leading,
         )
 
     def _metrics(

@@ -69,14 +69,19 @@ class Chains:
     def _looked_back(self, index: int, reached: str) -> exp.Select:
         """Each row with what lies before it."""
         together = [self._of_role(_REACHED, exp.select(exp.Star()).from_(table(reached)), _STARTED)]
-        together.append(self._of_role(_STEP, self._rows(index), None))
+        together.append(self._of_role(_STEP, self._of_reached(self._rows(index), reached), None))
         looked = [self._latest(_MOMENT, _REACHED, _BEFORE), self._latest(_STARTED, _REACHED, _STARTED)]
         if self._sequence.without is not None:
-            together.append(self._of_role(_WITHOUT, self._rows(None), None))
+            together.append(self._of_role(_WITHOUT, self._of_reached(self._rows(None), reached), None))
             looked.append(self._latest(_MOMENT, _WITHOUT, _FORBIDDEN))
         rows = exp.union(*together, distinct=False, copy=False)
         names = [KEY, *self._same, _MOMENT, _ROLE]
         return exp.select(*map(column, names), *looked, copy=False).from_(rows.subquery("together"), copy=False)
+
+    def _of_reached(self, rows: exp.Select, reached: str) -> exp.Select:
+        """Only of customers who came as far: there is nothing to look back to for others."""
+        customers = exp.select(column(KEY), copy=False).from_(table(reached), copy=False)
+        return rows.where(exp.In(this=column(KEY), query=customers.subquery(copy=False)), copy=False)
 
     def _of_role(self, role: int, rows: exp.Select, started: str | None) -> exp.Select:
         nothing = exp.cast(exp.null(), "timestamptz")

@@ -13,16 +13,18 @@ from typing import Final
 
 import re2
 
-from segment_engine.formula import FALSE, Formula, Thing, mapped
+from segment_engine.formula import FALSE, Formula, Thing, all_of, mapped
 from segment_engine.operators import FieldType
 from segment_engine.predicates import (
     Among,
     Column,
     Compared,
+    Follows,
     Likeness,
     Matches,
     PartOf,
     Present,
+    RowSet,
     Term,
     Within,
 )
@@ -79,6 +81,34 @@ def coded(formula: Formula, stored: Stored) -> Formula:
     visit_type is 初诊 → visit_type is 3; occurred_at on these days → occurred_at__on between them
     """
     return tidy(mapped(formula, lambda thing: _coded(thing, stored)))
+
+
+def coded_sequence(sequence: Follows, layout: Layout, kept: Callable[[RowSet], Formula]) -> Follows:
+    """A sequence over the engine's tables; `kept` says what a row must satisfy. Raises NotKeptError.
+
+    A coded field is the same in all steps where its codes are: in rows of one source.
+    """
+    same = sequence.same
+    sources = {rows.source for rows in sequence.steps}
+    stored = [layout.sources.get(source) for source in sources]
+    if same is not None and any(one is None or same.name not in one.columns for one in stored):
+        raise NotKeptError(same.name)
+    is_coded = same is not None and any(one is not None and same.name in one.codes for one in stored)
+    if same is not None and is_coded:
+        if len(sources) > 1:
+            raise NotKeptError(same.name)
+        same = _code(same.name)
+
+    def step(rows: RowSet, *, is_step: bool = True) -> RowSet:
+        if rows.source not in layout.sources:
+            raise NotKeptError(rows.source)
+        where = coded(kept(rows), layout.sources[rows.source])
+        if same is not None and is_coded and is_step:
+            where = tidy(all_of([where, within(same, MISSING_CODE + 1, None)]))
+        return RowSet(rows.source, where)
+
+    without = None if sequence.without is None else step(sequence.without, is_step=False)
+    return replace(sequence, steps=tuple(step(rows) for rows in sequence.steps), without=without, same=same)
 
 
 def _coded(thing: Thing, stored: Stored) -> Formula:

@@ -58,10 +58,15 @@ _BUCKETS: Final = 100
 
 
 def select_customers(
-    formula: Formula, relations: Relations, dialect: Dialect = Dialect.DUCKDB, *, only: int | None = None
+    formula: Formula,
+    relations: Relations,
+    dialect: Dialect = Dialect.DUCKDB,
+    *,
+    only: int | None = None,
+    pretty: bool = True,
 ) -> Statement:
     """One filter: the keys of its customers, each once, in no order; with `only`, of this customer or of nobody."""
-    return _Writer(relations, dialect).customers(formula, only)
+    return _Writer(relations, dialect).customers(formula, only, pretty=pretty)
 
 
 def select_rows(rows: RowSet, relations: Relations, columns: Sequence[str] = ()) -> Statement:
@@ -70,9 +75,10 @@ def select_rows(rows: RowSet, relations: Relations, columns: Sequence[str] = ())
     return writer.statement(writer.rows(rows, *(column(name) for name in (KEY, *columns))))
 
 
-def select_truths(things: Sequence[Thing], relations: Relations) -> Statement:
-    """Per customer: the key, and for each thing of their own whether it holds, `t0`, `t1`, …"""
-    return _Writer(relations, Dialect.DUCKDB).truths(things)
+def select_columns(names: Sequence[str], table: str) -> Statement:
+    """Columns of every row of a table, as it lies."""
+    query = exp.select(*map(column, names), copy=False).from_(table_of(table), copy=False)
+    return Statement(query.sql(Dialect.DUCKDB.value), {})
 
 
 def select_measured(rows: RowSet, predicates: Sequence[Predicate], relations: Relations) -> Statement:
@@ -114,7 +120,7 @@ class _Writer:
             query = query.with_(name_of(name), as_=cte, copy=False)
         return Statement(query.sql(self._dialect.value, pretty=pretty), self._parameters.values)
 
-    def customers(self, formula: Formula, only: int | None) -> Statement:
+    def customers(self, formula: Formula, only: int | None, *, pretty: bool) -> Statement:
         """The statement of one filter."""
         for rows, terms in _measured_in(formula).items():
             self._measure(rows, terms)
@@ -122,13 +128,7 @@ class _Writer:
         query = query.where(self._of_customers().formula(formula), copy=False)
         if only is not None:
             query = query.where(exp.EQ(this=column(KEY, _CUSTOMER), expression=self._parameters.bind(only)), copy=False)
-        return self.statement(query, pretty=True)
-
-    def truths(self, things: Sequence[Thing]) -> Statement:
-        """The statement of `select_truths`."""
-        said = map(self._of_customers().formula, things)
-        query = exp.select(column(KEY, _CUSTOMER), *map(_truth, count(), said), copy=False)
-        return self.statement(query.from_(self._customers(), copy=False))
+        return self.statement(query, pretty=pretty)
 
     def measured(self, rows: RowSet, predicates: Sequence[Predicate]) -> Statement:
         """The statement of `select_measured`."""

@@ -19,6 +19,7 @@ class Stage(IntEnum):
     INPUTS = 1
     IDENTITY = 2
     CHECKED = 3
+    ENGINE = 4
 
 
 @dataclass(frozen=True, slots=True)

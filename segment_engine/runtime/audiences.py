@@ -17,9 +17,9 @@ import duckdb
 
 from segment_engine.formula import Thing
 from segment_engine.plan import Plan, Scan
-from segment_engine.predicates import InAudience
+from segment_engine.predicates import InAudience, InBucket, Predicate
 from segment_engine.runtime.bitmaps import Bitmap, evaluated
-from segment_engine.runtime.leaves import TOGETHER, Found, LeafReader, Reading, Version
+from segment_engine.runtime.leaves import Found, LeafReader, Reading, Version
 
 MEMORY: Final = 256 << 20
 """Bytes of leaves that are remembered."""
@@ -90,27 +90,26 @@ class AudienceReader:
         things = [thing for thing in _things_of(plan) if self._memory.get(thing) is None]
         found = {thing: bitmap for thing in _things_of(plan) if (bitmap := self._memory.get(thing)) is not None}
         work = _work_of(plan, frozenset(things))
-        readings: list[Reading] = []
-        free: SimpleQueue[duckdb.DuckDBPyConnection] = SimpleQueue()
-        for cursor in self._cursors:
-            free.put(cursor)
+        readers = [LeafReader(cursor, self._version) for cursor in self._cursors]
+        free: SimpleQueue[LeafReader] = SimpleQueue()
+        for reader in readers:
+            free.put(reader)
 
         def run(read: _ReadLeaf) -> Found:
             if self._is_stopped:
                 raise duckdb.InterruptException("stopped")
-            cursor = free.get()
-            reader = LeafReader(cursor, self._version)
+            reader = free.get()
             try:
                 return read(reader)
             finally:
-                readings.extend(reader.readings)
-                free.put(cursor)
+                free.put(reader)
 
         if work:
-            with ThreadPoolExecutor(len(self._cursors)) as pool:
+            with ThreadPoolExecutor(len(readers)) as pool:
                 for leaves in pool.map(run, work):
                     self._memory.keep(leaves)
                     found |= leaves
+        readings = [reading for reader in readers for reading in reader.readings]
         found |= {one: self._audiences(one).at_most(self._version.keys) for one in plan.audiences}
         return Answer(self._combined(plan, found), tuple(readings), len(found) - len(things) - len(plan.audiences))
 
@@ -136,11 +135,11 @@ def _things_of(plan: Plan) -> list[Thing]:
 
 def _work_of(plan: Plan, asked: frozenset[Thing]) -> list[_ReadLeaf]:
     """One piece of work per statement or few, for what is not remembered."""
-    of_customers = [thing for thing in plan.of_customers if thing in asked]
-    work: list[_ReadLeaf] = [
-        partial(LeafReader.of_customers, things=of_customers[place : place + TOGETHER])
-        for place in range(0, len(of_customers), TOGETHER)
-    ]
+    by_column: dict[object, list[Predicate | InBucket]] = {}
+    for thing in plan.of_customers:
+        if thing in asked:
+            by_column.setdefault(None if isinstance(thing, InBucket) else thing.term, []).append(thing)
+    work: list[_ReadLeaf] = [partial(LeafReader.of_customers, things=things) for things in by_column.values()]
     for scan in plan.scans:
         things = {thing: uses for thing, uses in scan.things.items() if thing in asked}
         if things:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from segment_engine.formula import All, Always, Formula, No, Some, Thing
 
@@ -87,24 +86,6 @@ def of_flags(flags: npt.NDArray[np.bool_]) -> Bitmap:
     padded = np.zeros(words_for(len(flags)) * _WORD, bool)
     padded[: len(flags)] = flags
     return _packed(padded)
-
-
-def of_truths(truths: pa.ChunkedArray) -> Bitmap:
-    """The customers who are true in a column of Arrow's, which has one value per key from 0 on and none missing."""
-    array = truths.combine_chunks()
-    if isinstance(array, pa.ChunkedArray):
-        array = array.chunk(0) if array.num_chunks else pa.array([], pa.bool_())
-    assert array.null_count == 0
-    if array.offset:
-        return of_flags(array.to_numpy(zero_copy_only=False))
-    size = words_for(len(array)) * 8
-    held = np.zeros(size, np.uint8)
-    buffer = np.frombuffer(array.buffers()[1], np.uint8)[: -(-len(array) // 8)] if len(array) else held[:0]
-    held[: len(buffer)] = buffer
-    words = held.view(np.uint64)
-    if spare := -len(array) % _WORD:
-        words[-1] &= np.uint64((1 << (_WORD - spare)) - 1)
-    return Bitmap(words)
 
 
 def evaluated(formula: Formula, leaf: Callable[[Thing], Bitmap], everyone: Bitmap) -> Bitmap:

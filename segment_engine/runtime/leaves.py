@@ -5,9 +5,8 @@ a bitmap; what filters make of them is `audiences.py`'s.
 """
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import duckdb
@@ -15,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from segment_engine.formula import Formula, Thing
-from segment_engine.layout import Layout, NotKeptError, Stored, coded, day_column
+from segment_engine.formula import Formula, Thing, all_of
+from segment_engine.layout import Layout, NotKeptError, coded, coded_sequence, day_column
 from segment_engine.operators import FieldType
 from segment_engine.plan import Scan, is_counted, is_ordered
 from segment_engine.predicates import (
@@ -32,14 +31,20 @@ from segment_engine.predicates import (
     Within,
     measured_in,
 )
-from segment_engine.relations import Relations, RowTable, Statement
-from segment_engine.runtime.bitmaps import Bitmap, of_flags, of_keys, of_truths
-from segment_engine.statements import KEY, rows_kept, select_following, select_measured, select_rows, select_truths
+from segment_engine.relations import Relations, Statement
+from segment_engine.runtime.bitmaps import Bitmap, of_flags, of_keys
+from segment_engine.runtime.columns import Values, different_days, holding, is_answered, read_values, truths
+from segment_engine.statements import (
+    KEY,
+    rows_kept,
+    select_columns,
+    select_customers,
+    select_following,
+    select_measured,
+    select_rows,
+)
 from segment_engine.tidy import holds_over_none
 from segment_engine.tree import Metric
-
-TOGETHER: Final = 16
-"""How many predicates of customers one statement answers."""
 
 # Sums of floats are exact below this.
 _EXACT: Final = float(1 << 53)
@@ -80,16 +85,26 @@ class LeafReader:
         self.readings: list[Reading] = []
         self._cursor = cursor
         self._version = version
+        self._columns: dict[str, Values] = {}
+        layout = version.layout
+        # The engine's tables under the marts' names, a row's time told as its day, or as its moment.
+        self._by_day = None if layout is None else _engine(version.marts, layout, by_day=True)
+        self._by_moment = None if layout is None else _engine(version.marts, layout, by_day=False)
 
     def of_customers(self, things: Sequence[Predicate | InBucket]) -> Found:
-        """Predicates of the customer and buckets, several in one statement; duckdb.Error where the database fails."""
-        coded_ones: dict[Thing, Formula] = {
-            thing: said for thing in things if (said := self._coded_customer(thing)) is not None
-        }
-        elsewhere: dict[Thing, Formula] = {thing: thing for thing in things if thing not in coded_ones}
-        engine = None if self._version.layout is None else _engine(self._version.marts, self._version.layout)
-        found = {} if engine is None else self._truths(coded_ones, engine)
-        return found | self._truths(elsewhere, self._version.marts)
+        """Predicates of the customer and buckets; duckdb.Error where the database fails."""
+        found: Found = {}
+        for thing in things:
+            said = self._coded_customer(thing)
+            if said is None:
+                found[thing] = self._selected(thing, self._version.marts, thing)
+            elif is_answered(said):
+                flags = truths(said, self._values, self._version.keys)
+                found[thing] = of_flags(flags)
+            else:
+                assert self._by_day is not None
+                found[thing] = self._selected(said, self._by_day, thing)
+        return found
 
     def of_rows(self, scan: Scan) -> Found:
         """Everything that is asked of one set of rows."""
@@ -97,18 +112,36 @@ class LeafReader:
         rest = [thing for thing in scan.things if isinstance(thing, OfRows) and not is_counted(thing)]
         own = [thing for thing in rest if is_ordered(thing)]
         summed = [thing for thing in rest if _is_summed(thing)]
-        aggregated = [thing for thing in rest if thing not in own and thing not in summed]
+        dated = [thing for thing in rest if _metric(thing) is Metric.DAYS]
+        aggregated = [thing for thing in rest if thing not in own and thing not in summed and thing not in dated]
         rows, relations = self._coded_rows(scan.rows)
         found = self._counted(rows, relations, counted) if counted else {}
         for column, things in _by_column(summed).items():
             found |= self._summed(rows, relations, column, things)
-        found |= self._measured(rows, relations, aggregated, scan.rows)
-        return found | self._measured(scan.rows, self._version.marts, own, scan.rows)
+        if dated and relations is self._by_day:
+            found |= self._dated(rows, dated)
+        else:
+            aggregated += dated
+        found |= self._measured(rows, relations, aggregated)
+        return found | self._measured(scan.rows, self._version.marts, own)
 
     def of_sequence(self, sequence: Follows) -> Found:
         """Customers whose rows hold a sequence."""
-        keys = self._run(select_following(sequence, self._version.marts), (sequence,))[KEY]
+        steps, relations = self._coded_sequence(sequence)
+        keys = self._run(select_following(steps, relations), (sequence,))[KEY]
         return {sequence: of_keys(keys, self._version.keys)}
+
+    def _coded_sequence(self, sequence: Follows) -> tuple[Follows, Relations]:
+        """The same sequence over the engine's tables, where they hold all that it asks."""
+        layout, marts = self._version.layout, self._version.marts
+        if layout is None or self._by_moment is None:
+            return sequence, marts
+        try:
+            return coded_sequence(
+                sequence, layout, lambda rows: rows_kept(rows, marts.sources[rows.source])
+            ), self._by_moment
+        except NotKeptError:
+            return sequence, marts
 
     def _coded_customer(self, thing: Predicate | InBucket) -> Formula | None:
         if self._version.layout is None or isinstance(thing, InBucket) or self._version.marts.history_on is not None:
@@ -128,24 +161,22 @@ class LeafReader:
             where = coded(kept, self._version.layout.sources[rows.source])
         except NotKeptError:
             return rows, marts
-        return RowSet(rows.source, where), _engine(marts, self._version.layout)
+        assert self._by_day is not None
+        return RowSet(rows.source, where), self._by_day
 
-    def _truths(self, said: Mapping[Thing, Formula], relations: Relations) -> Found:
-        found: Found = {}
-        left = iter(said)
-        while things := tuple(islice(left, TOGETHER)):
-            statement = select_truths([said[thing] for thing in things], relations)
-            table = self._run_arrow(statement, things)
-            keys = table.column(KEY).to_numpy()
-            for index, thing in enumerate(things):
-                found[thing] = self._scattered(keys, table.column(f"t{index}"))
-        return found
+    def _selected(self, said: Formula, relations: Relations, thing: Thing) -> Bitmap:
+        statement = select_customers(said, relations, pretty=False)
+        return of_keys(self._run(statement, (thing,))[KEY], self._version.keys)
 
-    def _scattered(self, keys: Numbers, truths: pa.ChunkedArray) -> Bitmap:
-        """Truths in the order of keys; where that is every key from 0 on, they are the bits already."""
-        if len(keys) == self._version.keys and len(keys) and keys[0] == 0 and bool(np.all(np.diff(keys) == 1)):
-            return of_truths(truths)
-        return of_keys(keys[truths.to_numpy()], self._version.keys)
+    def _values(self, name: str) -> Values:
+        """A column of the engine's customers, in order of their keys; read once."""
+        if name not in self._columns:
+            assert self._version.layout is not None
+            table = self._run_arrow(select_columns((KEY, name), self._version.layout.customers.table), ())
+            # The order of rows is no promise of the database's, and the place of a value is its key.
+            assert np.array_equal(table.column(KEY).to_numpy(), np.arange(self._version.keys)), "keys are out of order"
+            self._columns[name] = read_values(table.column(name))
+        return self._columns[name]
 
     def _counted(self, rows: RowSet, relations: Relations, things: Sequence[Thing]) -> Found:
         keys = self._run(select_rows(rows, relations), things)[KEY]
@@ -155,7 +186,7 @@ class LeafReader:
             found = {thing: of_keys(keys, self._version.keys) for thing in things if isinstance(thing, HasRows)}
         if measured:
             counts = np.bincount(keys, minlength=self._version.keys)
-            found |= {thing: of_flags(_holding(counts, thing.predicate)) for thing in measured}
+            found |= {thing: of_flags(_held(counts, thing)) for thing in measured}
         return found
 
     def _summed(self, rows: RowSet, relations: Relations, column: str, things: Sequence[OfRows]) -> Found:
@@ -166,12 +197,25 @@ class LeafReader:
             there = ~np.ma.getmaskarray(values)
             keys, values = keys[there], values.data[there]
         if np.abs(values.astype(np.float64)).sum() >= _EXACT:
-            return self._measured(rows, relations, things, rows)
+            return self._measured(rows, relations, things)
         sums = np.bincount(keys, weights=values, minlength=self._version.keys).astype(np.int64)
         present = np.bincount(keys, minlength=self._version.keys) > 0
-        return {thing: of_flags(_holding(sums, thing.predicate) & present) for thing in things}
+        return {thing: of_flags(_held(sums, thing) & present) for thing in things}
 
-    def _measured(self, rows: RowSet, relations: Relations, things: Sequence[OfRows], asked: RowSet) -> Found:
+    def _dated(self, rows: RowSet, things: Sequence[OfRows]) -> Found:
+        """On how many days: pairs of key and day, sorted here."""
+        assert self._by_day is not None
+        day = self._by_day.sources[rows.source].time.name
+        statement = select_rows(
+            replace(rows, where=all_of([rows.where, Present(Column(day, FieldType.DATE))])), self._by_day, (day,)
+        )
+        table = self._run_arrow(statement, things)
+        days = different_days(
+            table.column(KEY).to_numpy(), table.column(day).cast(pa.int32()).to_numpy(), self._version.keys
+        )
+        return {thing: of_flags(_held(days, thing)) for thing in things}
+
+    def _measured(self, rows: RowSet, relations: Relations, things: Sequence[OfRows]) -> Found:
         """Aggregates of the database; who has no rows is told apart where nothing would do."""
         if not things:
             return {}
@@ -200,24 +244,30 @@ class LeafReader:
         self.readings.append(Reading(statement.text, rows, time.perf_counter() - began, tuple(answers)))
 
 
-def _engine(marts: Relations, layout: Layout) -> Relations:
-    """The engine's tables under the marts' names; the day of a moment stands for it."""
+def _engine(marts: Relations, layout: Layout, *, by_day: bool) -> Relations:
+    tables = {name: marts.sources[name] for name in layout.sources if name in marts.sources}
+    if by_day:
+        tables = {name: replace(table, time=_day_of(table.time)) for name, table in tables.items()}
     return Relations(
         zone=marts.zone,
         customers=layout.customers.table,
-        sources={name: _engine_table(stored, marts.sources[name]) for name, stored in layout.sources.items()},
+        sources={name: replace(table, table=layout.sources[name].table) for name, table in tables.items()},
     )
 
 
-def _engine_table(stored: Stored, mart: RowTable) -> RowTable:
-    name = mart.time.name
-    time_ = Column(day_column(name), FieldType.DATE) if mart.time.type is FieldType.DATETIME else mart.time
-    return RowTable(stored.table, time_, mart.known_at)
+def _day_of(time_: Column) -> Column:
+    return Column(day_column(time_.name), FieldType.DATE) if time_.type is FieldType.DATETIME else time_
 
 
 def _is_summed(thing: OfRows) -> bool:
     measured = measured_in(thing.predicate.term)
     return measured is not None and measured.metric is Metric.SUM and measured.type in _WHOLE
+
+
+def _metric(thing: OfRows) -> Metric:
+    measured = measured_in(thing.predicate.term)
+    assert measured is not None
+    return measured.metric
 
 
 def _by_column(things: Sequence[OfRows]) -> dict[str, list[OfRows]]:
@@ -230,20 +280,9 @@ def _by_column(things: Sequence[OfRows]) -> dict[str, list[OfRows]]:
     return found
 
 
-def _holding(values: Numbers, predicate: Predicate) -> npt.NDArray[np.bool_]:
-    """Where a predicate holds of whole numbers, none of which is missing."""
-    match predicate:
-        case Among(_, numbers):
-            return np.isin(values, np.array(numbers))
-        case Within(_, low, high):
-            return _from(values, low) & _to(values, high)
-    assert isinstance(predicate, Present)
-    return np.ones(len(values), bool)
-
-
-def _from(values: Numbers, low: Any) -> npt.NDArray[np.bool_]:
-    return np.ones(len(values), bool) if low is None else values >= low
-
-
-def _to(values: Numbers, high: Any) -> npt.NDArray[np.bool_]:
-    return np.ones(len(values), bool) if high is None else values <= high
+def _held(values: Numbers, thing: OfRows) -> npt.NDArray[np.bool_]:
+    """Where a metric, which is there for every key, is as it should be."""
+    if isinstance(thing.predicate, Present):
+        return np.ones(len(values), bool)
+    assert isinstance(thing.predicate, Among | Within)
+    return holding(values, thing.predicate)

@@ -19,7 +19,7 @@ MODELS = {
 FILTER_KEYS = {
     "category", "label_zh", "label_en", "type", "unit", "options", "options_from", "child", "permission", "as_of",
 }  # fmt: skip
-ACTIVITY_KEYS = {"name", "category", "label_zh", "label_en", "time", "known_at", "metrics", "groups"}
+ACTIVITY_KEYS = {"name", "category", "label_zh", "label_en", "time", "known_at", "leading", "metrics", "groups"}
 METRIC_KEYS = {"metric", "field", "label_zh", "label_en"}
 
 

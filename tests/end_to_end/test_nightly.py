@@ -13,6 +13,8 @@ from pipelines.settings import PipelineSettings
 from pipelines.status import platform_status
 from pipelines.steps import BusinessDayError
 from pipelines.warehouse.dbt import DbtFailedError
+from segment_engine.catalog import read_catalog
+from segment_engine.runtime.engine_layout import read_layout
 from segment_engine.runtime.published import read_pointer
 from tests.conftest import END_ON, MORNING, FixedClock
 from tests.parsed import LendParsed
@@ -47,7 +49,22 @@ def test_a_forced_rebuild_computes_the_same_content(own_copy: PipelineSettings, 
     record = run_night(own_copy, as_of=END_ON, clock=MORNING, force=True)
 
     assert (record.status, record.version) == ("unchanged", before.version)
-    assert len(record.steps) == 5
+    assert len(record.steps) == 6
+    assert {step["name"]: step["facts"] for step in record.steps}["engine"].keys() == {"tables unchanged"}
+
+
+def test_a_published_version_holds_the_engines_copies_of_its_marts(night: PipelineSettings) -> None:
+    pointer = read_pointer(night.folders)
+    catalog = read_catalog(json.loads((night.folders.published / pointer.catalog_file).read_text("utf-8")))
+
+    with duckdb.connect(str(night.folders.published / pointer.file), read_only=True) as con:
+        layout = read_layout(con, catalog)
+
+    assert layout is not None
+    assert {catalog.sources[name].table: stored.rows for name, stored in layout.sources.items()} == {
+        source.table: pointer.row_counts[source.table] for source in catalog.sources.values()
+    }
+    assert not any(name.startswith("engine.") for name in pointer.content_hashes)
 
 
 def test_an_earlier_day_than_the_last_night_is_refused_and_the_version_stays(own_copy: PipelineSettings) -> None:

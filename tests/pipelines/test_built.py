@@ -41,7 +41,7 @@ def run(settings: PipelineSettings, *stages: Stage, day: date = DAY) -> None:
             pass
 
 
-WHOLE = (Stage.INPUTS, Stage.IDENTITY, Stage.CHECKED)
+WHOLE = (Stage.INPUTS, Stage.IDENTITY, Stage.CHECKED, Stage.ENGINE)
 
 
 def test_a_version_carries_the_fingerprint_of_the_inputs_its_marts_were_built_from(settings: PipelineSettings) -> None:
@@ -52,7 +52,7 @@ def test_a_version_carries_the_fingerprint_of_the_inputs_its_marts_were_built_fr
     assert publication.pointer.fingerprint == input_fingerprint(settings, DAY)
 
 
-@pytest.mark.parametrize("done", range(1, 4))
+@pytest.mark.parametrize("done", range(1, 5))
 def test_a_batch_that_another_run_loads_on_the_way_stops_the_run_instead_of_being_claimed(
     settings: PipelineSettings, done: int
 ) -> None:
@@ -68,7 +68,7 @@ def test_a_batch_that_another_run_loads_on_the_way_stops_the_run_instead_of_bein
     assert publish(settings, DAY, run_id="r", now=NOW)[0].status == "published"
 
 
-@pytest.mark.parametrize("done", range(1, 4))
+@pytest.mark.parametrize("done", range(1, 5))
 def test_a_run_of_another_day_in_between_stops_the_run(settings: PipelineSettings, done: int) -> None:
     run(settings, *WHOLE[:done])
     run(settings, Stage.INPUTS, day=NEXT_DAY)
@@ -89,6 +89,13 @@ def test_no_step_goes_on_from_one_that_did_not_run(settings: PipelineSettings, s
         publish(settings, DAY, run_id="r", now=NOW)
 
 
+def test_marts_without_the_engines_tables_of_the_same_run_are_not_published(settings: PipelineSettings) -> None:
+    run(settings, *WHOLE, Stage.CHECKED)
+
+    with pytest.raises(NotCheckedError, match="engine's tables are not built"):
+        publish(settings, DAY, run_id="r", now=NOW)
+
+
 def test_marts_that_failed_a_check_are_not_published_though_they_were_checked_before(
     settings: PipelineSettings,
 ) -> None:
@@ -106,10 +113,11 @@ def test_a_part_of_the_marts_keeps_what_was_checked_and_checks_nothing_else(sett
     with building(settings, DAY, Stage.CHECKED, whole=False):
         pass
     with pytest.raises(NotCheckedError, match="did not pass"):
-        publish(settings, DAY, run_id="r", now=NOW)
+        run(settings, Stage.ENGINE)
 
     run(settings, Stage.CHECKED)
     with building(settings, DAY, Stage.CHECKED, whole=False):
         pass
+    run(settings, Stage.ENGINE)
 
     assert publish(settings, DAY, run_id="r", now=NOW)[0].status == "published"

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from pipelines.cli import app
 from pipelines.settings import PipelineSettings
-from pipelines.sql_shell import SqlShell
+from pipelines.sql_shell import TABLES, SqlShell
 from tests.pipelines.conftest import of
 
 
@@ -41,6 +41,13 @@ def test_sql_shows_masked_names_unless_the_mart_is_named(runner: CliRunner, nigh
 
     assert all("*" in name for name in masked.stdout.split()[1:])
     assert not any("*" in name for name in plain.stdout.split()[1:])
+
+
+def test_the_tables_that_are_listed_are_those_for_people(runner: CliRunner, night: PipelineSettings) -> None:
+    listed = runner.invoke(app, ["sql", TABLES, "--format", "csv"], env=of(night))
+
+    schemas = {row["schema"] for row in csv.DictReader(io.StringIO(listed.stdout))}
+    assert schemas == {"analyst", "marts", "meta"}
 
 
 def test_a_cell_with_brackets_is_shown_as_it_is(runner: CliRunner, night: PipelineSettings) -> None:

@@ -118,7 +118,7 @@ def test_publishing_waits_for_every_mart(described: dict[str, object]) -> None:
     marts = {name for name in described["assets"] if name.startswith("marts/")}  # type: ignore[attr-defined]
 
     assert len(marts) > 30
-    assert marts <= set(described["above_publish"])  # type: ignore[call-overload]
+    assert marts | {"engine/tables"} <= set(described["above_publish"])  # type: ignore[call-overload]
 
 
 def test_the_night_is_scheduled_at_half_past_midnight_in_the_tenants_zone(described: dict[str, object]) -> None:

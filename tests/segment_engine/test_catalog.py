@@ -39,7 +39,7 @@ def test_the_published_catalogue_offers_what_the_seed_filters_by(catalog: Catalo
     assert gender == Field(
         "gender", FieldType.OPTION, "性别", "Gender", ("客户资料", "基本资料", "性别"), ("男", "女", "未知")
     )
-    assert (appointment.time, appointment.known_at) == ("scheduled_at", "created_at")
+    assert (appointment.time, appointment.known_at, appointment.leading) == ("scheduled_at", "created_at", "status")
     assert appointment.fields["clinic_id"].options_from == Dictionary("marts.dim_clinic", "clinic_id", "clinic_name")
     assert OfferedMetric(Metric.COUNT, None, "预约总次数", "Appointments") in appointment.metrics
     assert catalog.attributes["age"].is_current_only
@@ -118,6 +118,7 @@ def published() -> dict[str, Any]:
         (("tables", 1, "columns", 3, "meta", "filter", "options_from", "model"), "x", "x.id is not published"),
         (("tables", 1, "meta", "activity", "time"), "paid", "time paid is no field with a date"),
         (("tables", 1, "meta", "activity", "known_at"), "nope", "known_at nope"),
+        (("tables", 1, "meta", "activity", "leading"), "paid", "leading paid is no field with an option or a text"),
         (("tables", 1, "meta", "activity", "category"), ["一"], "should have 3 levels"),
         (("tables", 1, "meta", "activity", "metrics", 0, "field"), "nope", "is of nope, which is no field"),
         (("tables", 1, "meta", "activity", "metrics", 0, "field"), "doctor", "cannot be of doctor, which is option"),
