@@ -405,7 +405,8 @@ class _Bitmaps:
 
     def totals(self, found: Members) -> Members:
         """Counting and summing the keys is no part of what is compared."""
-        query = f"select id - {_RULE}, bitmapCardinality(keys), arraySum(bitmapToArray(keys)) from d.leaf where id > {_RULE}"
+        counted = "bitmapCardinality(keys), arraySum(bitmapToArray(keys))"
+        query = f"select id - {_RULE}, {counted} from d.leaf where id > {_RULE}"
         totals = {int(number): (int(count), int(total)) for number, count, total in _rows(self._session, query)}
         return {number: totals[number] for number in found}
 

@@ -58,7 +58,8 @@ def run(world: World, compiled: Compiled, formulas: Formulas) -> Members:
     """Number of customers and sum of their keys, one statement after the other."""
     con = world.connection.cursor()
     con.execute(
-        "create or replace temp table audience_members (audience_kind varchar, audience_id bigint, customer_key integer)"
+        "create or replace temp table audience_members"
+        " (audience_kind varchar, audience_id bigint, customer_key integer)"
     )
     needed = referred_to(formulas)
     found: Members = {}

@@ -28,7 +28,8 @@ from segment_engine.predicates import Follows, HasRows, InAudience, OfRows
 from segment_engine.relations import Relations, relations_of
 from segment_engine.resolve import resolve
 from segment_engine.runtime.bitmaps import Bitmap, of_keys
-from segment_engine.runtime.engine_tables import build_engine, read_layout
+from segment_engine.runtime.engine_layout import read_layout
+from segment_engine.runtime.engine_tables import build_engine
 from segment_engine.runtime.folders import DataFolders
 from segment_engine.runtime.leaves import Version
 from segment_engine.runtime.published import read_pointer
