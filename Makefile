@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # A container may forbid Python to keep what it compiled; the suite starts a hundred processes that read it again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test soak lint format types contracts docs lock bench-nightly bench-api clean
+.PHONY: help setup demo test soak lint format types contracts docs lock bench-nightly bench-api bench-segments clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ bench-nightly: setup ## The night's steps at 100,000 and 1,000,000 customers, be
 
 bench-api: setup ## A write and a read through the API, beside the same transaction on the bare driver
 	$(BIN)/python -m benchmarks.api
+
+bench-segments: setup ## Many segments at once at 1,000,000 customers, beside rule-by-rule SQL and ClickHouse
+	$(BIN)/python -m benchmarks.segments
 
 lock: ## Resolve the dependencies anew (needs uv)
 	uv pip compile --universal --generate-hashes --no-emit-index-url --group dev pyproject.toml -o requirements.lock

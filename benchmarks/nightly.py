@@ -58,11 +58,11 @@ def main() -> None:
 def _measure(customers: int, root: Path) -> None:
     folders = DataFolders(root)
     if not folders.landing.exists():
-        _sample(customers, folders)
+        make_sample(customers, folders)
     for made in (folders.build, folders.published, folders.runs, folders.quarantine):
         shutil.rmtree(made, ignore_errors=True)
     baseline_rows, baseline = _baseline(folders)
-    night = _night(root)
+    night = run_night(root)
     record = json.loads(max(folders.runs.glob("*.json")).read_text(encoding="utf-8"))
     table = Table("step", "rows", "seconds", "rows/s", "CPU s", title=f"{customers:,} customers", title_justify="left")
     for step in record["steps"]:
@@ -76,7 +76,7 @@ def _measure(customers: int, root: Path) -> None:
         f"ratio night / DuckDB alone: {night.seconds / baseline.seconds:.2f};"
         f" peak memory {record['peak_memory_mib']:,} MiB"
     )
-    out.print(f"second night, nothing new: {_night(root).seconds:.1f} s\n")
+    out.print(f"second night, nothing new: {run_night(root).seconds:.1f} s\n")
 
 
 def _add_total(table: Table, name: str, rows: int, cost: "Cost") -> None:
@@ -84,7 +84,8 @@ def _add_total(table: Table, name: str, rows: int, cost: "Cost") -> None:
     table.add_row(name, f"{rows:,}", f"{cost.seconds:.1f}", rate, f"{cost.processor_seconds:.0f}")
 
 
-def _sample(customers: int, folders: DataFolders) -> None:
+def make_sample(customers: int, folders: DataFolders) -> None:
+    """Land sample data, clean and the same every time, and print how much."""
     summary = write_sample(
         folders, customers=customers, days=400, seed=7, end_on=END_ON, dirty=False, zone=ZoneInfo("Asia/Shanghai")
     )
@@ -134,7 +135,8 @@ def _baseline(folders: DataFolders) -> tuple[int, Cost]:
     return rows, costs[0]
 
 
-def _night(root: Path) -> Cost:
+def run_night(root: Path) -> Cost:
+    """Run the pipeline's night on a data directory, in a process of its own."""
     environment = os.environ | {"CDP_DATA_DIR": str(root)}
     command = [sys.executable, "-m", "pipelines.cli", "nightly", "--as-of", END_ON.isoformat()]
     with _measured(resource.RUSAGE_CHILDREN) as costs:

@@ -301,6 +301,10 @@ class Lists:
         raise NotImplementedError
 
 
+_FEW: Final = 4
+"""Asking a list for so many values one by one is quicker: DuckDB builds a table per row to compare two lists."""
+
+
 class ListColumn(Lists):
     """The values are a list in the row."""
 
@@ -318,10 +322,17 @@ class ListColumn(Lists):
         return exp.Nullif(this=size, expression=exp.Literal.number(0))
 
     def has_any(self, values: Sequence[Sql]) -> Sql:
+        if len(values) <= _FEW:
+            return exp.or_(*map(self._has, values), copy=False)
         return self._call("has_any", self._column.copy(), exp.Array(expressions=list(values)))
 
     def has_all(self, values: Sequence[Sql]) -> Sql:
+        if len(values) <= _FEW:
+            return exp.and_(*map(self._has, values), copy=False)
         return self._call("has_all", self._column.copy(), exp.Array(expressions=list(values)))
+
+    def _has(self, value: Sql) -> Sql:
+        return exp.ArrayContains(this=self._column.copy(), expression=value.copy())
 
     def is_exactly(self, values: Sequence[Sql]) -> Sql:
         both = self._call("has_all", exp.Array(expressions=[one.copy() for one in values]), self._column.copy())

@@ -17,7 +17,8 @@ from segment_engine.values import Unit, Window
 KEY: Final = "customer_key"
 _MOMENT, _STARTED, _SAME, _ROLE = "moment", "started", "same_value", "role"
 _BEFORE, _FORBIDDEN = "moment_before", "forbidden"
-_REACHED, _STEP, _WITHOUT = range(3)
+# Of rows at one moment the step's comes first: what is not strictly earlier lies behind it.
+_STEP, _REACHED, _WITHOUT = range(3)
 
 Rows = Callable[[int | None], exp.Select]
 """The rows of a step, or of what must not lie between (None): key, moment and, for a step, what must be the same."""
@@ -109,9 +110,9 @@ class Chains:
         window = exp.Window(
             this=exp.Max(this=of_role),
             partition_by=[column(one) for one in partition],
-            order=exp.Order(expressions=[exp.Ordered(this=_microseconds(column(_MOMENT), self._dialect))]),
+            order=exp.Order(expressions=[exp.Ordered(this=column(one)) for one in (_MOMENT, _ROLE)]),
             spec=exp.WindowSpec(
-                kind="RANGE",
+                kind="ROWS",
                 start="UNBOUNDED",
                 start_side="PRECEDING",
                 end=exp.Literal.number(1),
@@ -129,10 +130,6 @@ class Chains:
         return exp.LTE(
             this=moment, expression=exp.Add(this=start, expression=_interval(number, window.unit, self._dialect))
         )
-
-
-def _microseconds(moment: Sql, dialect: Dialect) -> Sql:
-    return exp.Anonymous(this={Dialect.DUCKDB: "epoch_us", Dialect.SPARK: "unix_micros"}[dialect], expressions=[moment])
 
 
 def _interval(number: Sql, unit: Unit, dialect: Dialect) -> Sql:

@@ -123,7 +123,7 @@ class _Writer:
         """The text of a query with its common table expressions, and the values of its parameters."""
         for name, cte in self._ctes.items():
             query = query.with_(name_of(name), as_=cte, copy=False)
-        return Statement(query.sql(self._dialect.value, pretty=pretty), self._parameters.values)
+        return Statement(query.sql(self._dialect.value, pretty=pretty, copy=False), self._parameters.values)
 
     def customers(self, formula: Formula, only: int | None, *, pretty: bool) -> Statement:
         """The statement of one filter."""

@@ -103,13 +103,17 @@ def _of(predicate: Formula, values: Callable[[str], Values]) -> Flags:
 
 
 def _part(days: npt.NDArray[Any], part: Part) -> npt.NDArray[Any]:
-    """Month, day, or month and day of days counted from 1970."""
-    dates = days.astype("datetime64[D]")
+    """Month, day, or month and day of days counted from 1970: found for each day there is, customers look it up."""
+    if not len(days):
+        return days
+    first = int(days.min())
+    dates = np.arange(first, int(days.max()) + 1).astype("datetime64[D]")
     months = dates.astype("datetime64[M]")
     day = (dates - months).astype(np.int64) + 1
     month = months.astype(np.int64) % 12 + 1
     parts: dict[Part, npt.NDArray[Any]] = {Part.MONTH: month, Part.DAY: day, Part.YEARLY: month * 100 + day}
-    return parts[part]
+    found: npt.NDArray[Any] = parts[part][days - first]
+    return found
 
 
 def _is_compared(thing: object) -> bool:

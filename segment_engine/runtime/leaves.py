@@ -210,10 +210,11 @@ class LeafReader:
             replace(rows, where=all_of([rows.where, Present(Column(day, FieldType.DATE))])), self._by_day, (day,)
         )
         table = self._run_arrow(statement, things)
-        days = different_days(
-            table.column(KEY).to_numpy(), table.column(day).cast(pa.int32()).to_numpy(), self._version.keys
-        )
-        return {thing: of_flags(_held(days, thing)) for thing in things}
+        keys, days = table.column(KEY).to_numpy(), table.column(day).cast(pa.int32()).to_numpy()
+        # Who has fewer rows than the fewest days that are asked for has fewer days, whichever they are.
+        enough = (np.bincount(keys, minlength=self._version.keys) >= min(map(_least, things)))[keys]
+        found = different_days(keys[enough], days[enough], self._version.keys)
+        return {thing: of_flags(_held(found, thing)) for thing in things}
 
     def _measured(self, rows: RowSet, relations: Relations, things: Sequence[OfRows]) -> Found:
         """Aggregates of the database; who has no rows is told apart where nothing would do."""
@@ -230,7 +231,8 @@ class LeafReader:
 
     def _run(self, statement: Statement, answers: Sequence[Thing]) -> dict[str, Any]:
         began = time.perf_counter()
-        read = self._cursor.execute(statement.text, dict(statement.values)).fetchnumpy()
+        # A relation's rows come as columns at once; those of an executed statement are kept as rows first.
+        read = self._cursor.sql(statement.text, params=dict(statement.values)).fetchnumpy()
         self._note(statement, len(read[KEY]), began, answers)
         return read
 
@@ -268,6 +270,16 @@ def _metric(thing: OfRows) -> Metric:
     measured = measured_in(thing.predicate.term)
     assert measured is not None
     return measured.metric
+
+
+def _least(thing: OfRows) -> int:
+    """The fewest days that a customer may have of whom it holds; 0 where it says nothing of that."""
+    match thing.predicate:
+        case Among(_, values):
+            return min(values)  # type: ignore[return-value]
+        case Within(_, low) if low is not None:
+            return low  # type: ignore[return-value]
+    return 0
 
 
 def _by_column(things: Sequence[OfRows]) -> dict[str, list[OfRows]]:
