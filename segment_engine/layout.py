@@ -13,7 +13,7 @@ from typing import Final
 
 import re2
 
-from segment_engine.formula import FALSE, Formula, Thing, all_of, mapped
+from segment_engine.formula import FALSE, Formula, Thing, all_of, any_of, mapped
 from segment_engine.operators import FieldType
 from segment_engine.predicates import (
     Among,
@@ -40,12 +40,20 @@ CUSTOMERS: Final = "customer"
 MISSING_CODE: Final = 0
 
 CODED: Final = frozenset({FieldType.TEXT, FieldType.OPTION, FieldType.OPTIONS})
-"""Types of which numbers are kept: of a text its code, of a list the bits of its values, the first value's lowest."""
+"""Types of which numbers are kept: of a text its code, of a list a bit for each of its values."""
+
+WORD_BITS: Final = 63
+"""Of a number with a sign; a list of more values is kept in several numbers."""
 
 
 def day_column(name: str) -> str:
     """The column that holds the day, in the tenant's zone, of a moment's column."""
     return f"{name}__on"
+
+
+def word_columns(name: str, values: Sequence[str]) -> list[str]:
+    """The columns that hold the bits of a list's values, the first value's the lowest of the first; always one."""
+    return [f"{name}__{word}" for word in range(max(1, -(-len(values) // WORD_BITS)))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +101,7 @@ def coded(formula: Formula, stored: Stored) -> Formula:
 def coded_sequence(sequence: Follows, layout: Layout, kept: Callable[[RowSet], Formula]) -> Follows:
     """A sequence over the engine's tables; `kept` says what a row must satisfy. Raises NotKeptError.
 
-    A coded field is the same in all steps where its codes are: in rows of one source.
+    A coded text is the same in all steps where its codes are: in rows of one source.
     """
     same = sequence.same
     sources = {rows.source for rows in sequence.steps}
@@ -102,7 +110,7 @@ def coded_sequence(sequence: Follows, layout: Layout, kept: Callable[[RowSet], F
         raise NotKeptError(same.name)
     is_coded = same is not None and any(one is not None and same.name in one.codes for one in stored)
     if same is not None and is_coded:
-        if len(sources) > 1:
+        if len(sources) > 1 or same.type is FieldType.OPTIONS:
             raise NotKeptError(same.name)
         same = _code(same.name)
 
@@ -139,12 +147,15 @@ def _field_of(term: Term) -> str:
 
 def _of_codes(thing: Thing, values: Sequence[str]) -> Formula:
     match thing:
+        case Present(Column(name, FieldType.OPTIONS)):
+            return any_of(within(_code(word), 1, None) for word in word_columns(name, values))
         case Present(Column(name)):
             return within(_code(name), MISSING_CODE + 1, None)
         case Among(Column(name), texts):
             return _one_of(name, (code for text in texts if (code := _code_of(str(text), values))))
         case Has(Column(name), overlap, wanted):
-            return _of_bits(name, overlap, [_code_of(text, values) for text in wanted])
+            codes = [_code_of(text, values) for text in wanted]
+            return _of_bits(word_columns(name, values), overlap, codes)
         case Matches(Column(name), likeness, text):
             like = _LIKE[likeness](text)
             return _one_of(name, (code for code, value in enumerate(values, 1) if like(value)))
@@ -152,12 +163,17 @@ def _of_codes(thing: Thing, values: Sequence[str]) -> Formula:
     raise NotKeptError(str(thing))
 
 
-def _of_bits(name: str, overlap: Overlap, codes: Sequence[int | None]) -> Formula:
+def _of_bits(words: Sequence[str], overlap: Overlap, codes: Sequence[int | None]) -> Formula:
     """Of a list that is kept as bits; a value that no list holds is met by none."""
-    mask = sum(1 << code - 1 for code in codes if code is not None)
-    if not mask or (None in codes and overlap is not Overlap.ANY):
+    bits = sum(1 << code - 1 for code in codes if code is not None)
+    masks = {_code(word): bits >> WORD_BITS * place & (1 << WORD_BITS) - 1 for place, word in enumerate(words)}
+    if overlap is Overlap.ANY:
+        return any_of(Bits(word, overlap, mask) for word, mask in masks.items() if mask)
+    if None in codes:
         return FALSE
-    return Among(_code(name), (mask,)) if overlap is Overlap.SAME else Bits(_code(name), overlap, mask)
+    if overlap is Overlap.SAME:
+        return all_of(Among(word, (mask,)) for word, mask in masks.items())
+    return all_of(Bits(word, overlap, mask) for word, mask in masks.items() if mask)
 
 
 def _one_of(name: str, codes: Iterable[int]) -> Formula:

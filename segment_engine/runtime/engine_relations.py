@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from segment_engine.catalog import Catalog, Field, Source
-from segment_engine.layout import CODED, CUSTOMERS, ENGINE_SCHEMA, MISSING_CODE, day_column
+from segment_engine.layout import CODED, CUSTOMERS, ENGINE_SCHEMA, MISSING_CODE, WORD_BITS, day_column, word_columns
 from segment_engine.operators import FieldType
 
 KEY: Final = "customer_key"
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Goes up when the same catalogue and marts give other tables than before: what a night finds is then rebuilt."""
 
 LARGEST_SMALL_CODE: Final = 255
@@ -37,6 +37,11 @@ class Relation:
     @property
     def table(self) -> str:
         return f"{ENGINE_SCHEMA}.{quoted(self.name)}"
+
+    @property
+    def lists(self) -> list[str]:
+        """The fields with several values."""
+        return [field.name for field in self.fields if field.type is FieldType.OPTIONS]
 
     @property
     def day(self) -> str | None:
@@ -78,6 +83,9 @@ class Relation:
         if self.source is None:
             yield "is_customer", "boolean not null"
         for field in self._kept(kept):
+            if field.type is FieldType.OPTIONS:
+                yield from ((word, "bigint not null") for word in word_columns(field.name, codes[field.name]))
+                continue
             yield field.name, self._type(field, codes)
             if field.type is FieldType.DATETIME:
                 yield day_column(field.name), "date"
@@ -105,7 +113,9 @@ class Relation:
             *([f"mart.{KEY} is not null as is_customer"] if self.source is None else []),
             *(column for field in self._kept(kept) for column in self._selected(field, codes)),
         ]
-        return f"select {', '.join(listed)} from {self._from(where)} {' '.join(map(self._join, codes))}"
+        return (
+            f"select {', '.join(listed)} from {self._from(where)} {' '.join(self._join(name, codes) for name in codes)}"
+        )
 
     def _from(self, where: str) -> str:
         if self.source is not None:
@@ -113,20 +123,25 @@ class Relation:
         keys = f"select unnest(range(coalesce(max({KEY}) + 1, 0)))::integer as {KEY} from {self.mart}"
         return f"({keys}) as keys left join {self.mart} as mart on keys.{KEY} = mart.{KEY}"
 
-    def _join(self, name: str) -> str:
+    def _join(self, name: str, codes: Mapping[str, Sequence[str]]) -> str:
         # A dictionary is small and a mart's texts are stored by dictionary, so that a row costs a look at its number.
         alias = quoted(f"code of {name}")
         if self._field(name).type is FieldType.OPTIONS:
-            return f"left join ({self._bits(name)}) as {alias} on {alias}.value = mart.{quoted(name)}"
+            return f"left join ({self._bits(name, codes)}) as {alias} on {alias}.value = mart.{quoted(name)}"
         return (
             f"left join {ENGINE_SCHEMA}.value as {alias} on {alias}.relation = {literal(self.name)}"
             f" and {alias}.field = {literal(name)} and {alias}.value = mart.{quoted(name)}"
         )
 
-    def _bits(self, name: str) -> str:
-        """Every different list with the bits of its values, as SQL."""
+    def _bits(self, name: str, codes: Mapping[str, Sequence[str]]) -> str:
+        """Every different list with the bits of its values, a column per word, as SQL."""
+        bits = (
+            f"bit_or(case when (dictionary.code - 1) // {WORD_BITS} = {place} then"
+            f" 1::bigint << ((dictionary.code - 1) % {WORD_BITS}) else 0 end) as {quoted(word)}"
+            for place, word in enumerate(word_columns(name, codes[name]))
+        )
         return (
-            f"select lists.value, bit_or(1::bigint << (dictionary.code - 1)) as code"
+            f"select lists.value, {', '.join(bits)}"
             f" from (select distinct {quoted(name)} as value from {self.mart}) as lists,"
             f" unnest(lists.value) as held (one)"
             f" inner join {ENGINE_SCHEMA}.value as dictionary on dictionary.relation = {literal(self.name)}"
@@ -138,9 +153,13 @@ class Relation:
 
     def _selected(self, field: Field, codes: Mapping[str, Sequence[str]]) -> Iterator[str]:
         name = quoted(field.name)
+        if field.type is FieldType.OPTIONS:
+            words = map(quoted, word_columns(field.name, codes[field.name]))
+            yield from (f"coalesce({quoted(f'code of {field.name}')}.{word}, 0) as {word}" for word in words)
+            return
         if field.name in codes:
             code = f"coalesce({quoted(f'code of {field.name}')}.code, {MISSING_CODE})"
-            yield f"{code}::{self._code_type(field, codes)} as {name}"
+            yield f"{code}::{code_type(codes[field.name])} as {name}"
             return
         yield f"mart.{name}"
         if field.type is FieldType.DATETIME:
@@ -155,11 +174,8 @@ class Relation:
 
     def _type(self, field: Field, codes: Mapping[str, Sequence[str]]) -> str:
         if field.name in codes:
-            return f"{self._code_type(field, codes)} not null"
+            return f"{code_type(codes[field.name])} not null"
         return self.types[field.name]
-
-    def _code_type(self, field: Field, codes: Mapping[str, Sequence[str]]) -> str:
-        return "bigint" if field.type is FieldType.OPTIONS else code_type(codes[field.name])
 
     def _kept(self, kept: Sequence[str]) -> Iterator[Field]:
         return (field for field in self.fields if field.name in kept)

@@ -129,7 +129,7 @@ def _may_append(news: _News, held: _Held) -> bool:
         news.relation.source is not None
         and None not in news.changed
         and news.kept == held.columns
-        and extends(news.codes, held.codes)
+        and extends(news.codes, held.codes, news.relation.lists)
         and is_short(tail, news.days)
     )
 

@@ -3,21 +3,20 @@
 Codes count from 1 in the order of the texts as Python compares them, which is that of their UTF-8 bytes; 0 is missing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from duckdb import DuckDBPyConnection
 
 from segment_engine.catalog import WORDED
-from segment_engine.layout import CODED, ENGINE_SCHEMA
-from segment_engine.operators import FieldType
+from segment_engine.layout import CODED, ENGINE_SCHEMA, WORD_BITS, word_columns
 from segment_engine.runtime.engine_relations import Relation, code_type, quoted
 
 MOST_VALUES: Final = 4_096
 """Of a text; one with more stays with the marts."""
 
-MOST_LISTED: Final = 63
-"""Of all lists of a field together: each is a bit of a number that has no sign."""
+MOST_LISTED: Final = 4 * WORD_BITS
+"""Of all lists of a field together."""
 
 Codes = Mapping[str, tuple[str, ...]]
 
@@ -32,8 +31,7 @@ def codes_of(con: DuckDBPyConnection, relation: Relation) -> Codes:
     found = _one_row(con, [f"list(distinct {quoted(name)})" for name in likely], relation)
     values = {name: _sorted(one) for name, one in zip(likely, found, strict=True)}
     few = {name: one for name, one in values.items() if len(one) <= MOST_VALUES}
-    lists = [field.name for field in relation.fields if field.type is FieldType.OPTIONS]
-    return few | {name: one for name in lists if (one := _listed(con, relation, name)) is not None}
+    return few | {name: one for name in relation.lists if (one := _listed(con, relation, name)) is not None}
 
 
 def kept_fields(relation: Relation, codes: Codes) -> list[str]:
@@ -41,10 +39,12 @@ def kept_fields(relation: Relation, codes: Codes) -> list[str]:
     return [field.name for field in relation.fields if field.type not in CODED or field.name in codes]
 
 
-def extends(codes: Codes, held: Codes) -> bool:
-    """Whether every code that was given out means the same still, and fits where it is kept."""
+def extends(codes: Codes, held: Codes, lists: Collection[str]) -> bool:
+    """Whether every code given out means the same still, and fits where it is kept; `lists` are kept as bits."""
     return codes.keys() == held.keys() and all(
-        values[: len(held[name])] == held[name] and code_type(values) == code_type(held[name])
+        values[: len(held[name])] == held[name]
+        and code_type(values) == code_type(held[name])
+        and (name not in lists or word_columns(name, values) == word_columns(name, held[name]))
         for name, values in codes.items()
     )
 
