@@ -37,7 +37,10 @@ class Chains:
     def steps(self, name: str) -> list[tuple[str, exp.Query]]:
         """`<name>_1`, `<name>_2`, …: rows that a chain reached; and `<name>`: the customers of whole chains."""
         began = [*map(column, [KEY, *self._same, _MOMENT]), named(column(_MOMENT), _STARTED)]
-        first = exp.select(*began, copy=False).from_(self._rows(0).subquery("step", copy=False), copy=False)
+        # Who has no row of the second step has no chain, and need not be looked at.
+        second = self._rows(1).subquery("second", copy=False)
+        rows = self._of_customers(self._rows(0), exp.select(column(KEY), copy=False).from_(second, copy=False))
+        first = exp.select(*began, copy=False).from_(rows.subquery("step", copy=False), copy=False)
         ctes: list[tuple[str, exp.Query]] = [(f"{name}_1", first)]
         for index in range(1, len(self._sequence.steps)):
             ctes.append((f"{name}_{index + 1}", self._step(index, f"{name}_{index}")))
@@ -81,7 +84,9 @@ class Chains:
 
     def _of_reached(self, rows: exp.Select, reached: str) -> exp.Select:
         """Only of customers who came as far: there is nothing to look back to for others."""
-        customers = exp.select(column(KEY), copy=False).from_(table(reached), copy=False)
+        return self._of_customers(rows, exp.select(column(KEY), copy=False).from_(table(reached), copy=False))
+
+    def _of_customers(self, rows: exp.Select, customers: exp.Select) -> exp.Select:
         return rows.where(exp.In(this=column(KEY), query=customers.subquery(copy=False)), copy=False)
 
     def _of_role(self, role: int, rows: exp.Select, started: str | None) -> exp.Select:

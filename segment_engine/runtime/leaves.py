@@ -172,9 +172,12 @@ class LeafReader:
         """A column of the engine's customers, in order of their keys; read once."""
         if name not in self._columns:
             assert self._version.layout is not None
-            table = self._run_arrow(select_columns((KEY, name), self._version.layout.customers.table), ())
-            # The order of rows is no promise of the database's, and the place of a value is its key.
-            assert np.array_equal(table.column(KEY).to_numpy(), np.arange(self._version.keys)), "keys are out of order"
+            names = (name,) if self._columns else (KEY, name)
+            table = self._run_arrow(select_columns(names, self._version.layout.customers.table), ())
+            if not self._columns:
+                # The place of a value is its key: the table was written in that order, which is worth one look.
+                in_order = np.array_equal(table.column(KEY).to_numpy(), np.arange(self._version.keys))
+                assert in_order, "keys are out of order"
             self._columns[name] = read_values(table.column(name))
         return self._columns[name]
 
@@ -196,11 +199,15 @@ class LeafReader:
         if np.ma.isMaskedArray(values):
             there = ~np.ma.getmaskarray(values)
             keys, values = keys[there], values.data[there]
-        if np.abs(values.astype(np.float64)).sum() >= _EXACT:
+        if _largest_sum(values) >= _EXACT:
             return self._measured(rows, relations, things)
         sums = np.bincount(keys, weights=values, minlength=self._version.keys).astype(np.int64)
-        present = np.bincount(keys, minlength=self._version.keys) > 0
-        return {thing: of_flags(_held(sums, thing) & present) for thing in things}
+        held = {thing: _held(sums, thing) for thing in things}
+        # Over no rows a sum is missing, and 0 here.
+        if any(_holds_of_zero(thing) for thing in things):
+            present = np.bincount(keys, minlength=self._version.keys) > 0
+            held = {thing: flags & present for thing, flags in held.items()}
+        return {thing: of_flags(flags) for thing, flags in held.items()}
 
     def _dated(self, rows: RowSet, things: Sequence[OfRows]) -> Found:
         """On how many days: pairs of key and day, sorted here."""
@@ -259,6 +266,15 @@ def _engine(marts: Relations, layout: Layout, *, by_day: bool) -> Relations:
 
 def _day_of(time_: Column) -> Column:
     return Column(day_column(time_.name), FieldType.DATE) if time_.type is FieldType.DATETIME else time_
+
+
+def _largest_sum(values: Numbers) -> float:
+    """What no sum of some of the values can exceed."""
+    return len(values) * max(float(values.max()), -float(values.min())) if len(values) else 0.0
+
+
+def _holds_of_zero(thing: OfRows) -> bool:
+    return bool(_held(np.zeros(1, np.int64), thing)[0])
 
 
 def _is_summed(thing: OfRows) -> bool:

@@ -42,7 +42,7 @@ ENGINES: Final[Sequence[tuple[str, Engine]]] = (
 _OWN_NAMES: Final = {
     "customer_key", "one_id", "world", "customer", "audience_member", "audience_kind", "audience_id",
     "row_count", "days", "moment", "started", "same_value", "role", "moment_before", "forbidden", "looked_back",
-    "together", "step", "place", "ranked", "child",
+    "together", "step", "second", "place", "ranked", "child",
 }  # fmt: skip
 _OWN_TEXTS: Final = {"", "Asia/Shanghai", "0x"}
 _MADE: Final = ("sum_", "avg_", "present_", "min_", "max_", "distinct_", "first_", "last_", "sequence_")
