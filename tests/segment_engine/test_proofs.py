@@ -8,7 +8,7 @@ import pytest
 from tests.segment_engine.prove import percentile, try_engines, try_hostile, try_texts
 
 
-@pytest.mark.parametrize("seed", range(40_000, 40_004))
+@pytest.mark.parametrize("seed", range(40_000, 40_002))
 def test_random_filters_select_the_same_customers_on_every_engine(seed: int) -> None:
     tally = try_engines(100, first_seed=seed)
 
@@ -18,10 +18,10 @@ def test_random_filters_select_the_same_customers_on_every_engine(seed: int) -> 
 
 
 def test_sql_is_made_of_the_catalogue_and_placeholders_in_both_dialects() -> None:
-    tally = try_texts(200, first_seed=50_000)
+    tally = try_texts(100, first_seed=50_000)
 
     assert tally.faults == []
-    assert tally.counts["statements of spark"] == tally.counts["statements of duckdb"] == 200
+    assert tally.counts["statements of spark"] == tally.counts["statements of duckdb"] == 100
 
 
 def test_hostile_documents_are_refused_with_code_and_place_and_never_crash() -> None:
