@@ -1,6 +1,7 @@
 """A world as tables of a DuckDB database, as the engine finds them among published data.
 
-`world.customer` and one table per source, each with `customer_key` and a column per field, and `world.audience_member`.
+`world.customer` and one table per source, each with `customer_key` and a column per field, the single values of fields
+with several in tables of their own, and `world.audience_member`.
 What a world holds is read in `world.py`; this module only writes.
 """
 
@@ -11,7 +12,7 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
-from segment_engine.cases.world import Values, World, one_id_of
+from segment_engine.cases.world import ROW_KEY, Values, World, one_id_of
 from segment_engine.catalog import Field
 from segment_engine.operators import FieldType
 
@@ -41,10 +42,31 @@ def write_world(world: World, con: duckdb.DuckDBPyConnection) -> None:
     fields = world.catalog.attributes
     customers = ({**_record(key, values, fields), "one_id": one_id_of(key)} for key, values in world.customers.items())
     _write(con, world.catalog.customers, [_KEY, ("one_id", pa.string()), *_columns(fields)], customers)
+    _write_children(con, fields, world.customers.items())
     for name, source in world.catalog.sources.items():
-        rows = (_record(row.customer, row.values, source.fields) for row in world.rows[name])
-        _write(con, source.table, [_KEY, *_columns(source.fields)], rows)
+        rows = (
+            {**_record(row.customer, row.values, source.fields), ROW_KEY: place}
+            for place, row in enumerate(world.rows[name])
+        )
+        _write(con, source.table, [_KEY, (ROW_KEY, pa.int64()), *_columns(source.fields)], rows)
+        _write_children(con, source.fields, enumerate(row.values for row in world.rows[name]))
     _write(con, MEMBERS, [("audience_kind", pa.string()), ("audience_id", pa.int64()), _KEY], _members(world))
+
+
+def _write_children(
+    con: duckdb.DuckDBPyConnection, fields: Mapping[str, Field], rows: Iterable[tuple[int, Values]]
+) -> None:
+    """One row per value of each field with several, under the key of the row that has it."""
+    listed = list(rows)
+    for name, child in ((name, field.child) for name, field in fields.items() if field.child is not None):
+        records = [
+            {child.key: key, child.column: value} for key, values in listed for value in _several(values.get(name))
+        ]
+        _write(con, child.table, [(child.key, pa.int64()), (child.column, pa.string())], records)
+
+
+def _several(value: Any) -> Iterable[str]:
+    return value or ()
 
 
 def _columns(fields: Mapping[str, Field]) -> Columns:

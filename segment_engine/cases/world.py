@@ -12,12 +12,14 @@ from zoneinfo import ZoneInfo
 
 from segment_engine.cases.notes import Notes, Place
 from segment_engine.cases.stored import Stored, UnreadableError, stored
-from segment_engine.catalog import DATED, Catalog, Field, Source
+from segment_engine.catalog import DATED, Catalog, Child, Field, Source
 from segment_engine.operators import FieldType
 
 CUSTOMERS: Final = "world.customer"
 DEFAULT_ZONE: Final = "Asia/Shanghai"
-_RESERVED: Final = frozenset({"id", "customer", "customer_key", "one_id"})
+CUSTOMER_KEY: Final = "customer_key"
+ROW_KEY: Final = "row_key"
+_RESERVED: Final = frozenset({"id", "customer", CUSTOMER_KEY, "one_id", ROW_KEY})
 _TABLES: Final = frozenset({"customer", "audience_member"})
 _NAME: Final = re.compile(r"[^\W\d]\w{0,59}")
 _KEYS: Final = range(1 << 31)
@@ -56,7 +58,7 @@ def read_world(raw: Any, notes: Notes, place: Place = ()) -> World:
     known = {"zone", "attributes", "sources", "customers", "rows", "tags", "segments"}
     members = notes.members(raw, place, allowed=known)
     reader = _Reader(notes, _zone(members.get("zone", DEFAULT_ZONE), notes, (*place, "zone")))
-    attributes = reader.fields(members.get("attributes", {}), (*place, "attributes"))
+    attributes = reader.fields(members.get("attributes", {}), (*place, "attributes"), CUSTOMERS, CUSTOMER_KEY)
     sources = reader.sources(members.get("sources", {}), (*place, "sources"))
     customers = reader.customers(members.get("customers", []), attributes, (*place, "customers"))
     return World(
@@ -84,14 +86,16 @@ class _Reader:
         self.zone = zone
         self._notes = notes
 
-    def fields(self, raw: Any, place: Place) -> dict[str, Field]:
+    def fields(self, raw: Any, place: Place, table: str, key: str) -> dict[str, Field]:
+        """Fields of a table whose rows are known by a key; one with several values has a table of its own for them."""
         found: dict[str, Field] = {}
         for at, name, told in self._notes.named(raw, place):
             if not isinstance(told, str) or told not in list(FieldType):
                 known = ", ".join(FieldType)
                 self._notes.tell("unknown_type", at, f"类型应为:{known}", f"A type is one of {known}.")
             elif self._is_name(name, at, _RESERVED, found):
-                found[name] = Field(name, FieldType(told), label_zh=name, label_en=name)
+                child = Child(f"{table}__{name}", "value", key) if told == FieldType.OPTIONS else None
+                found[name] = Field(name, FieldType(told), label_zh=name, label_en=name, child=child)
         return found
 
     def sources(self, raw: Any, place: Place) -> dict[str, Source]:
@@ -99,7 +103,7 @@ class _Reader:
         for at, name, told in self._notes.named(raw, place):
             members = self._notes.members(told, at, required={"time", "fields"}, allowed={"known_at"})
             if members and self._is_name(name, at, _TABLES, found):
-                fields = self.fields(members["fields"], (*at, "fields"))
+                fields = self.fields(members["fields"], (*at, "fields"), f"world.{name}", ROW_KEY)
                 time, known_at = members["time"], members.get("known_at", members["time"])
                 self._check_dated(time, fields, (*at, "time"))
                 if known_at != time:

@@ -42,7 +42,7 @@ ENGINES: Final[Sequence[tuple[str, Engine]]] = (
 _OWN_NAMES: Final = {
     "customer_key", "one_id", "world", "customer", "audience_member", "audience_kind", "audience_id",
     "row_count", "days", "moment", "started", "same_value", "role", "moment_before", "forbidden", "looked_back",
-    "together", "step", "second", "place", "ranked", "child",
+    "together", "step", "second", "place", "row_key", "value", "ranked", "child",
 }  # fmt: skip
 _OWN_TEXTS: Final = {"", "Asia/Shanghai", "0x"}
 _MADE: Final = ("sum_", "avg_", "present_", "min_", "max_", "distinct_", "first_", "last_", "sequence_")
@@ -151,6 +151,8 @@ def faults_of(statement: Statement, world: World, dialect: Dialect) -> Iterator[
 def _names_of(world: World) -> set[str]:
     sources = world.catalog.sources
     fields = {name for source in sources.values() for name in source.fields}
+    tables = {"customer": world.catalog.attributes, **{name: source.fields for name, source in sources.items()}}
+    children = {f"{table}__{name}" for table, held in tables.items() for name in held}
     numbered = {f"{name}_{number}" for name in sources for number in range(1, 40)}
     measured = {f"{name}_{kind}_{one}" for name in numbered for kind in ("first", "last") for one in fields}
     return {
@@ -160,6 +162,7 @@ def _names_of(world: World) -> set[str]:
         *fields,
         *numbered,
         *measured,
+        *children,
         *(f"p{n}" for n in range(2_000)),
     }
 

@@ -1,16 +1,21 @@
 """The cases of `tests/cases/` on the interpreter, and what these files promise together."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlglot import transpile
 
 from segment_engine.cases.case_file import Case, CaseFile, read_case_file
-from segment_engine.cases.compiled import ENGINES, compiled_together_on_marts
-from segment_engine.cases.run import run_file
+from segment_engine.cases.compiled import ENGINES, compiled_together_on_marts, opened, relations_in
+from segment_engine.cases.run import read_filter, run_file
 from segment_engine.catalog import Field
+from segment_engine.compile import compile_one
+from segment_engine.emit import Dialect
 from segment_engine.operators import OPERATORS
+from tests.segment_engine.prove import faults_of
 
 FILES = sorted((Path(__file__).parents[2] / "cases").glob("*.yaml"))
 READ = {file: read_case_file(file.read_text(encoding="utf-8")) for file in FILES}
@@ -79,3 +84,34 @@ def _words(case: Case) -> Iterator[str]:
                 stack += members.values()
             case list() as items:
                 stack += items
+
+
+@pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
+def test_every_case_is_said_in_spark_sql_of_the_catalogue(file: Path) -> None:
+    read = READ[file]
+    asked = [case for case in read.cases if case.expect is not None and case.as_of is not None]
+
+    for case in asked:
+        _, checked = read_filter(case.filter, read.world)
+        statement = compile_one(checked, _moment(case), relations_in(read.world), Dialect.SPARK)
+        assert list(faults_of(statement, read.world, Dialect.SPARK)) == [], case.name
+
+
+def test_child_tables_say_of_several_values_what_lists_say() -> None:
+    read = next(one for file, one in READ.items() if file.stem == "options")
+
+    with opened(read.world) as con:
+        for case in read.cases:
+            if case.expect is None:
+                continue
+            _, checked = read_filter(case.filter, read.world)
+            statement = compile_one(checked, _moment(case), relations_in(read.world), Dialect.SPARK)
+            (text,) = transpile(statement.text, read="spark", write="duckdb")
+            # DuckDB calls them $p0, and takes only those that are there.
+            found = con.execute(text.replace(":p", "$p"), dict(statement.values)).fetchall()
+            assert {key for (key,) in found} == case.expect, case.name
+
+
+def _moment(case: Case) -> datetime:
+    assert case.as_of is not None
+    return case.as_of
