@@ -64,7 +64,9 @@ class Asked:
 def read_document(file: Path) -> Any:
     """The JSON of a file, or of stdin for `-`; raises InvalidFilterError."""
     try:
-        content = sys.stdin.buffer.read() if file == STDIN else file.read_bytes()
+        with sys.stdin.buffer if file == STDIN else file.open("rb") as reader:
+            # One more than may be there tells that there is too much.
+            content = reader.read(_LIMITS.max_bytes + 1)
         return parse_json(content, _LIMITS, FILE)
     except OSError as error:
         told = f"无法读取 {file}:{error.strerror}", f"{file} cannot be read: {error.strerror}."

@@ -17,6 +17,10 @@ def business_day(text: str | None, settings: PipelineSettings) -> date:
     if text is None:
         return last_full_day(SystemClock(settings.zone).now(), settings.zone)
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
+        day = None
+    # Other spellings of ISO 8601 are a slip more often than meant.
+    if day is None or day.isoformat() != text:
         fail(f"{text!r} is not a date like 2026-11-20 / 日期格式应为 2026-11-20", code=2)
+    return day

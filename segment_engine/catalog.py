@@ -13,6 +13,8 @@ from segment_engine.texts import normalised
 from segment_engine.tree import Metric
 
 CATEGORY_LEVELS: Final = 3
+ALWAYS_KNOWN: Final = "always"
+"""A source's `known_at` where it speaks of the future and does not say when a row was made: of plans."""
 NUMERIC: Final = frozenset({FieldType.INTEGER, FieldType.DECIMAL, FieldType.MONEY})
 DATED: Final = frozenset({FieldType.DATE, FieldType.DATETIME})
 WORDED: Final = frozenset({FieldType.OPTION, FieldType.TEXT})
@@ -84,9 +86,9 @@ class OfferedMetric:
 class Source:
     """Rows of one activity.
 
-    table: `schema.name`; time: the field that orders rows; known_at: the field that says since when a row is known;
-    groups: named groups of the values of its event field (二级/三级分类), where it has them; leading: the option or
-    text by which most filters select first, and by which the engine's table is laid out
+    table: `schema.name`; time: the field that orders rows; known_at: the field that says since when a row is known,
+    None where rows are known always; groups: named groups of the values of its event field (二级/三级分类), where it
+    has them; leading: the option or text that most filters select by first, by which the engine's rows are laid out
     """
 
     name: str
@@ -95,7 +97,7 @@ class Source:
     label_zh: str
     label_en: str
     time: str
-    known_at: str
+    known_at: str | None
     fields: Mapping[str, Field]
     metrics: tuple[OfferedMetric, ...]
     groups: Mapping[str, tuple[str, ...]]
@@ -177,7 +179,10 @@ class _Reader:
 
     def _source(self, table: str, told: Mapping[str, Any], fields: Mapping[str, Field]) -> Source:
         known_at = told.get("known_at", told["time"])
+        known_at = None if known_at == ALWAYS_KNOWN else known_at
         for role, name in (("time", told["time"]), ("known_at", known_at)):
+            if name is None:
+                continue
             if name not in fields or fields[name].type not in DATED:
                 self._fault(table, f"{role} {name} is no field with a date")
         leading = told.get("leading")

@@ -129,6 +129,10 @@ class _Reader:
         include_zero = self._truth(members, "include_zero", place)
         where = self._where(members, place, level)
         listed = self._list(members, "having", place) if "having" in members else []
+        if len(listed) > (most := self._limits.conditions):
+            told = f"统计指标最多 {most} 个", f"An activity has at most {most} metrics."
+            self._tell("too_many_conditions", (*place, "having"), *told)
+            listed = []
         having = [self._having(item, (*place, "having", index)) for index, item in enumerate(listed)]
         if source is None or occurrence is None or include_zero is None:
             return None

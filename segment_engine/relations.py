@@ -24,7 +24,7 @@ class RowTable:
 
     table: str
     time: Column
-    known_at: Column
+    known_at: Column | None
     children: Mapping[str, Child] = field(default_factory=dict)
 
 
@@ -74,6 +74,6 @@ def _row_table(source: Source) -> RowTable:
     return RowTable(
         table=source.table,
         time=Column(source.time, source.fields[source.time].type),
-        known_at=Column(source.known_at, source.fields[source.known_at].type),
+        known_at=None if source.known_at is None else Column(source.known_at, source.fields[source.known_at].type),
         children={name: one.child for name, one in source.fields.items() if one.child is not None},
     )

@@ -99,7 +99,7 @@ def select_following(sequence: Follows, relations: Relations) -> Statement:
 
 def rows_kept(rows: RowSet, table: RowTable) -> Formula:
     """What a row must satisfy, its becoming known included; a row that does not say when it was is known."""
-    if rows.known_by is None:
+    if rows.known_by is None or table.known_at is None:
         return rows.where
     known_by: date | datetime = rows.known_by
     if table.known_at.type is FieldType.DATE:

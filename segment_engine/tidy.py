@@ -209,10 +209,9 @@ def _both(one: Among | Within, other: Among | Within) -> Formula:
         return _overlap(one, other)
     values, test = (one, other) if isinstance(one, Among) else (other, one)
     assert isinstance(values, Among)
+    others = frozenset(test.values) if isinstance(test, Among) else frozenset()
     kept = tuple(
-        value
-        for value in values.values
-        if (value in test.values if isinstance(test, Among) else _is_inside(value, test))
+        value for value in values.values if (value in others if isinstance(test, Among) else _is_inside(value, test))
     )
     return replace(values, values=kept) if kept else FALSE
 

@@ -59,7 +59,8 @@ def validate(tree: Group, catalog: Catalog, asking: Asking, limits: FilterLimits
     check = _Check(catalog, asking, limits or FilterLimits())
     checked = check.group(tree, catalog.attributes, "客户资料 / the customer")
     if check.problems:
-        raise InvalidFilterError(*check.problems)
+        # What several steps have in common is wrong once.
+        raise InvalidFilterError(*dict.fromkeys(check.problems))
     return checked
 
 

@@ -231,7 +231,13 @@ def _number(raw: Any, place: Place, *, decimals: int) -> Decimal:
     if number != round(number, decimals):
         told = f"最多 {decimals} 位小数", f"At most {decimals} digits after the point."
         raise _wrong("too_many_decimals", place, *told)
-    return number
+    return _in_one_form(number)
+
+
+def _in_one_form(number: Decimal) -> Decimal:
+    """4, 4.0 and 4.00 are one number, and so are 0 and -0.0: to readers of its text too."""
+    short = number.normalize() + 0
+    return short.quantize(Decimal(1)) if short == short.to_integral_value() else short
 
 
 def _day(raw: Any, place: Place) -> date:

@@ -56,7 +56,7 @@ def anniversaries(n: int, today: date) -> frozenset[tuple[int, int]]:
 
     29 February counts on 28 February in common years.
     """
-    days = [today + _DAY * ahead for ahead in range(n)]
+    days = [_moved(today, ahead, Unit.DAY) for ahead in range(n)]
     leap = {(2, 29) for day in days if (day.month, day.day) == (2, 28) and monthrange(day.year, 2)[1] == 28}
     return frozenset({(day.month, day.day) for day in days} | leap)
 
@@ -68,15 +68,18 @@ def months_later(day: date, months: int) -> date:
 
 
 def _moved(day: date, n: int, unit: Unit) -> date:
-    """The day n units later."""
-    match unit:
-        case Unit.MONTH:
-            return months_later(day, n)
-        case Unit.YEAR:
-            return months_later(day, 12 * n)
-        case Unit.WEEK:
-            return day + _DAY * 7 * n
-    return day + _DAY * n
+    """The day n units later; where the calendar ends, its last day or its first."""
+    try:
+        match unit:
+            case Unit.MONTH:
+                return months_later(day, n)
+            case Unit.YEAR:
+                return months_later(day, 12 * n)
+            case Unit.WEEK:
+                return day + _DAY * 7 * n
+        return day + _DAY * n
+    except (OverflowError, ValueError):
+        return date.max - _DAY if n > 0 else date.min
 
 
 def _first_of_past(n: int, unit: Unit, last: date) -> date:
@@ -139,15 +142,15 @@ def _between(value: Value, today: date) -> Days:
 
 
 def _from_today(days: int) -> Callable[[Value, date], Days]:
-    return lambda _, today: Days(today + _DAY * days, today + _DAY * days)
+    return lambda _, today: Days(_moved(today, days, Unit.DAY), _moved(today, days, Unit.DAY))
 
 
 def _week(which: int) -> Callable[[Value, date], Days]:
     """Monday to Sunday."""
 
     def days(_: Value, today: date) -> Days:
-        first = today + _DAY * (7 * which - today.weekday())
-        return Days(first, first + _DAY * 6)
+        first = _moved(today, 7 * which - today.weekday(), Unit.DAY)
+        return Days(first, _moved(first, 6, Unit.DAY))
 
     return days
 
@@ -156,8 +159,8 @@ def _calendar(which: int, months: int) -> Callable[[Value, date], Days]:
     """The stretch of so many months, counted from January, in which today is; or the one before or after it."""
 
     def days(_: Value, today: date) -> Days:
-        first = months_later(date(today.year, (today.month - 1) // months * months + 1, 1), which * months)
-        return Days(first, months_later(first, months) - _DAY)
+        first = _moved(date(today.year, (today.month - 1) // months * months + 1, 1), which * months, Unit.MONTH)
+        return Days(first, _moved(first, months, Unit.MONTH) - _DAY)
 
     return days
 

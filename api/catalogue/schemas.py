@@ -90,7 +90,9 @@ class CatalogueSource(BaseModel):
     label_zh: str
     label_en: str
     time: str = Field(description="Field that orders the rows / 时间字段")
-    known_at: str = Field(description="Field that says since when a row is known / 得知时间字段")
+    known_at: str | None = Field(
+        description="Field that says since when a row is known; null: always / 得知时间字段,空为始终已知"
+    )
     fields: list[CatalogueField]
     metrics: list[CatalogueMetric]
     groups: list[ValueGroup]

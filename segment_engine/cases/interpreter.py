@@ -107,7 +107,8 @@ class _Reader:
         keeps = self._where(rule["where"], source.fields) if "where" in rule else _keep_all
         found: dict[int, list[Values]] = {}
         for row in self._world.rows[source.name]:
-            if self._is_known(row.values.get(source.known_at)) and keeps(row.values):
+            since = None if source.known_at is None else row.values.get(source.known_at)
+            if self._is_known(since) and keeps(row.values):
                 found.setdefault(row.customer, []).append(row.values)
         return lambda customer: found.get(customer, [])
 

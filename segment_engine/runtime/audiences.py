@@ -37,7 +37,7 @@ class Answer:
 
 
 class LeafMemory:
-    """Leaves of one version that were found before, the longest unused forgotten first; for several threads."""
+    """Leaves of one version on one day, found before; the longest unused are forgotten first. For several threads."""
 
     def __init__(self, most: int = MEMORY) -> None:
         self._most = most
@@ -87,8 +87,9 @@ class AudienceReader:
 
     def read(self, plan: Plan) -> Answer:
         """The customers of every filter of a plan; raises duckdb.Error, and InterruptException when it is stopped."""
-        things = [thing for thing in _things_of(plan) if self._memory.get(thing) is None]
+        # Asked once: what is remembered now may be forgotten for another thread's sake in a moment.
         found = {thing: bitmap for thing in _things_of(plan) if (bitmap := self._memory.get(thing)) is not None}
+        things = [thing for thing in _things_of(plan) if thing not in found]
         work = _work_of(plan, frozenset(things))
         readers = [LeafReader(cursor, self._version) for cursor in self._cursors]
         free: SimpleQueue[LeafReader] = SimpleQueue()

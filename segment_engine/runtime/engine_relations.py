@@ -69,7 +69,7 @@ class Relation:
     @property
     def known_until(self) -> str:
         """The greatest `known_at` as SQL; a day counts to its last microsecond."""
-        if self.source is None:
+        if self.source is None or self.source.known_at is None:
             return "max(null::timestamptz)"
         known_at = self.source.fields[self.source.known_at]
         latest = f"max({quoted(known_at.name)})"

@@ -105,8 +105,8 @@ def share(first: int, end: int) -> Json:
     return {"kind": "bucket", "salt": "spring", "from": first, "to": end}
 
 
-NET_PAID = {"field": "net_paid_fen"}
-ARRIVED = row("has_arrived", "is_true")
+RECEIVABLE = {"field": "receivable_fen"}
+ARRIVED = row("arrived_at", "is_set")
 
 OF_ROWS: dict[str, Json] = {
     "rows": all_of(did("visit", row("visited_at", "within_past", days(60)))),
@@ -116,7 +116,7 @@ OF_ROWS: dict[str, Json] = {
         did("appointment", having=[measured("days", "lt", 2)], include_zero=True),
     ),
     "sums": all_of(
-        did("bill", having=[measured("sum", "gte", 500, **NET_PAID), measured("avg", "lt", 3000.5, **NET_PAID)]),
+        did("bill", having=[measured("sum", "gte", 500, **RECEIVABLE), measured("avg", "lt", 3000.5, **RECEIVABLE)]),
     ),
     "ends": any_of(
         did("visit", having=[measured("last", "neq", "初诊", field="visit_type")]),

@@ -120,3 +120,11 @@ def test_everyone_and_contradictions_are_known_without_data() -> None:
     assert meant(WOMAN, WOMAN, **{"not": True}, combinator="or") == meant(WOMAN, **{"not": True})
     assert meant(attribute("points", "gt", 6), attribute("points", "lt", 3)) == FALSE
     assert meant(WOMAN, {"combinator": "and", "rules": [WOMAN], "not": True}) == FALSE
+
+
+def test_a_number_is_one_number_however_it_is_written() -> None:
+    four, point_zero = meant(attribute("rate", "eq", 4)), meant(attribute("rate", "eq", 4.0))
+
+    assert fingerprint(four) == fingerprint(point_zero)
+    assert fingerprint(meant(attribute("rate", "gte", 0))) == fingerprint(meant(attribute("rate", "gte", -0.0)))
+    assert fingerprint(meant(attribute("rate", "eq", 100))) != fingerprint(meant(attribute("rate", "eq", 10)))

@@ -348,3 +348,13 @@ def test_any_document_is_read_or_refused_with_codes_and_places(document: Json, a
         except InvalidFilterError as refused:
             assert refused.problems
             assert all(problem.code and isinstance(problem.path, str) for problem in refused.problems)
+
+
+def test_an_activity_measures_no_more_than_a_filter_may_ask() -> None:
+    having = [{"metric": "count", "operator": "gte", "value": 1}] * 9
+    activity = {"kind": "activity", "source": "visit", "occurrence": "did", "having": having}
+
+    with pytest.raises(InvalidFilterError) as refused:
+        parse({"combinator": "and", "rules": [activity]}, CUSTOMER_LIST)
+
+    assert [(one.code, one.path) for one in refused.value.problems] == [("too_many_conditions", "/rules/0/having")]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from segment_engine.operators import OPERATORS, FieldType
 from segment_engine.values import Span, Unit, Value, Window
-from segment_engine.windows import Days, Moments, anniversaries, months_later, span_of
+from segment_engine.windows import RELATIVE, Days, Moments, anniversaries, months_later, span_of
 
 ZONE = ZoneInfo("Asia/Shanghai")
 DAY = timedelta(days=1)
@@ -174,3 +174,15 @@ def test_hours_pass_while_clocks_are_put_forward() -> None:
     span = span_of("within_past", Window(2, Unit.HOUR), as_of)
 
     assert span == Moments(datetime(1986, 5, 4, 1, 0, tzinfo=ZoneInfo("Asia/Shanghai")), as_of)
+
+
+@pytest.mark.parametrize("day", [date(1, 1, 1), date(9999, 12, 31)], ids=["first", "last"])
+def test_windows_end_where_the_calendar_ends(day: date) -> None:
+    as_of = datetime(day.year, day.month, day.day, 12, tzinfo=ZoneInfo("Asia/Shanghai"))
+
+    for operator in RELATIVE:
+        value = {"within_past": Window(100, Unit.YEAR), "before_past": Window(100, Unit.YEAR)}.get(operator)
+        value = value or {"within_next": Window(7, Unit.WEEK)}.get(operator)
+        value = value or (Span(7, 1, Unit.MONTH) if operator.endswith("_range") else None)
+        assert isinstance(span_of(operator, value, as_of), Days)
+    assert anniversaries(366, day)
