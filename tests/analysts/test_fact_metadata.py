@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
+from segment_engine.catalog import ALWAYS_KNOWN
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 MARTS = REPOSITORY / "dbt_project" / "models" / "marts"
 CONTRACTS = REPOSITORY / "pipelines" / "ingest" / "contracts"
@@ -65,7 +67,7 @@ def test_an_activity_is_complete(name: str) -> None:
     assert activity["name"] == name.removeprefix("fct_")
     assert len(activity["category"]) == 3
     assert columns[activity["time"]]["constraints"] == [{"type": "not_null"}]
-    assert activity.get("known_at", activity["time"]) in columns
+    assert activity.get("known_at", activity["time"]) in {*columns, ALWAYS_KNOWN}
     assert activity["metrics"][0]["metric"] == "count"
     for metric in activity["metrics"]:
         assert metric["metric"] in METRICS
@@ -100,3 +102,23 @@ def test_groups_of_mini_program_events_divide_all_events() -> None:
     grouped = [event for events in activity["groups"].values() for event in events]
 
     assert sorted(grouped) == sorted(filters_of("fct_mini_program_event")["event"]["options"])
+
+
+def test_what_analysts_do_not_see_filters_ask_only_with_a_permission() -> None:
+    hidden = {
+        (file.stem.removeprefix("analyst_"), column.strip())
+        for file in (REPOSITORY / "dbt_project" / "models" / "analyst").glob("analyst_fct_*.sql")
+        for listed in re.findall(r"exclude\s*\(([^)]*)\)", file.read_text(encoding="utf-8"))
+        for column in listed.split(",")
+    }
+    open_to_all = [
+        f"{file.stem}.{column['name']}"
+        for file in sorted(MARTS.rglob("fct_*.yml"))
+        for model in yaml.safe_load(file.read_text(encoding="utf-8"))["models"]
+        for column in model["columns"]
+        if (model["name"], column["name"]) in hidden
+        and "permission" not in column.get("config", {}).get("meta", {}).get("filter", {"permission": "no filter"})
+    ]
+
+    assert len(hidden) > 5
+    assert open_to_all == []

@@ -136,7 +136,7 @@ def test_fields_that_the_caller_sees_masked_are_marked_and_not_hidden(make_clien
     assert [name for name, field in everything.items() if not field["permitted"]] == []
     assert {name for name, field in masked.items() if not field["permitted"]} == set(PERSONAL)
     assert {name for name, field in phones.items() if not field["permitted"]} == set(PERSONAL) - {"phone"}
-    assert [field["name"] for field in reviews["fields"] if not field["permitted"]] == ["doctor_name"]
+    assert [field["name"] for field in reviews["fields"] if not field["permitted"]] == ["doctor_name", "comment"]
 
 
 def test_a_clinic_is_told_its_own_staff_and_their_names_only_with_the_permission(

@@ -102,9 +102,9 @@ def test_a_value_of_a_foreign_clinic_s_customer_is_never_told(
     receptionist = other(client, permissions=())
     give(client, receptionist, "receptionist", clinic)
 
-    everybody = ask(client, "review", "comment", search="别家门诊")
-    here = ask(client, "review", "comment", receptionist, limit=200)
-    searched = ask(client, "review", "comment", receptionist, search="别家门诊")
+    everybody = ask(client, "visit", "department", search="别家门诊")
+    here = ask(client, "visit", "department", receptionist, limit=200)
+    searched = ask(client, "visit", "department", receptionist, search="别家门诊")
 
     assert told(everybody) == [(CANARY, 1)]
     assert told(here)
@@ -113,15 +113,15 @@ def test_a_value_of_a_foreign_clinic_s_customer_is_never_told(
 
 
 def plant_canary(settings: PipelineSettings, clinic: str) -> None:
-    """One review of a customer of other clinics gets a text of its own."""
+    """One visit of a customer of other clinics gets a text of its own."""
     file: Path = settings.folders.published / read_pointer(settings.folders).file
     with duckdb.connect(str(file)) as con:
         found = con.execute(
             """
-            update marts.fct_review set comment = $1 where review_id = (
-                select any_value(review_id) from marts.fct_review join marts.dim_customer using (customer_key)
+            update marts.fct_visit set department = $1 where visit_id = (
+                select any_value(visit_id) from marts.fct_visit join marts.dim_customer using (customer_key)
                 where not list_contains(clinic_ids, $2)
-            ) returning review_id
+            ) returning visit_id
             """,
             [CANARY, clinic],
         ).fetchall()
@@ -156,8 +156,12 @@ def test_rows_of_customers_to_be_forgotten_are_not_counted_any_more(
     )
 
 
-@pytest.mark.parametrize(("source", "field"), [("review", "doctor_name"), ("lead", "owner_staff_name")])
-def test_who_sees_names_masked_is_told_no_names_of_staff(make_client: MakeClient, source: str, field: str) -> None:
+@pytest.mark.parametrize(
+    ("source", "field"), [("review", "doctor_name"), ("lead", "owner_staff_name"), ("review", "comment")]
+)
+def test_who_sees_persons_masked_is_told_neither_names_nor_free_text(
+    make_client: MakeClient, source: str, field: str
+) -> None:
     client = make_client(published=True, permissions=("customer.view",))
 
     answer = ask(client, source, field)
