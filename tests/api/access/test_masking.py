@@ -152,14 +152,14 @@ def test_every_column_marked_personal_is_masked_or_not_shown() -> None:
 
 def test_every_class_of_personal_fields_is_known_and_takes_the_permission_of_its_mask() -> None:
     personal = marks_of("customer/_customer_marts.yml", "dim_customer")
-    of_staff = marks_of("engagement/fct_review.yml", "fct_review") | marks_of("leads/fct_lead.yml", "fct_lead")
+    of_others = marks_of("engagement/fct_review.yml", "fct_review") | marks_of("leads/fct_lead.yml", "fct_lead")
 
     assert set(personal.values()) == set(CLASSES)
     assert {name: CLASSES[mark] for name, mark in personal.items() if name in MASKS} == {
         name: {MASKS[name][0]} for name in personal if name in MASKS
     }
     assert CLASSES["pii_free_text"] == {permission for permission, _ in MASKS.values()}
-    assert of_staff == {"doctor_name": "pii_name", "owner_staff_name": "pii_name"}
+    assert of_others == {"doctor_name": "pii_name", "owner_staff_name": "pii_name", "comment": "pii_free_text"}
 
 
 def marks_of(file: str, name: str) -> dict[str, str]:
