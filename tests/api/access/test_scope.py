@@ -233,7 +233,7 @@ def test_an_id_that_was_merged_leads_to_the_customer_of_today(own_copy: Pipeline
             ("C-forgotten", 99999, gone, rows[1]["customer_key"]),
         ]
         con.executemany(
-            "insert into marts.one_id_alias (old_one_id, old_customer_key, one_id, customer_key) values ($1, $2, $3, $4)",
+            "insert into marts.one_id_alias values ($1, $2, $3, $4)",
             aliases,
         )
     app = create_app(ApiSettings(data_dir=own_copy.data_dir))
