@@ -25,6 +25,7 @@ Keys = npt.NDArray[np.integer]
 _WORD: Final = 64
 _NOBODY: Final[Keys] = np.zeros(0, np.int64)
 _KEYS: Final = pa.list_(pa.int32())
+_LISTS: Final = ("entered", "left", "merged")
 _SCHEMA: Final = pa.schema(
     [
         ("audience_id", pa.int64()),
@@ -82,7 +83,7 @@ def read_merges(connection: duckdb.DuckDBPyConnection) -> Merges:
 
 def carried(before: Bitmap, merges: Merges, keys: int) -> Bitmap:
     """The same persons by the keys they have now, over so many keys."""
-    gone = np.array([old in before for old in merges.old.tolist()], bool) if len(merges.old) else np.zeros(0, bool)
+    gone = _among(before, merges.old)
     if not gone.any():
         return before.at_most(keys)
     most = max(keys, len(before.words) * _WORD)
@@ -100,7 +101,7 @@ def difference(before: Bitmap | None, after: Bitmap, merges: Merges) -> Differen
     if not len(merges.old):
         return Difference(entered, left, _NOBODY)
     held = carried(before, merges, most)
-    joined = np.array([key for key in entered.tolist() if key in held], np.int64)
+    joined = entered[_among(held, entered)]
     return Difference(entered, left, np.sort(np.concatenate([joined, np.intersect1d(left, merges.old)])))
 
 
@@ -130,14 +131,9 @@ def write_memberships(folder: Path, memberships: Sequence[Membership], *, now: d
 
 def read_memberships(folder: Path, file: str, audience_ids: Collection[int]) -> dict[int, Membership]:
     """Rows of these audiences; raises DamagedMembershipsError when there is one without."""
-    columns = ["audience_id", "members", "entered", "left", "merged"]
     return {
-        row["audience_id"]: Membership(
-            row["audience_id"],
-            _bitmap(row["members"]),
-            Difference(*(np.array(row[name], np.int64) for name in ("entered", "left", "merged"))),
-        )
-        for row in _rows(folder, file, audience_ids, columns)
+        row["audience_id"]: Membership(row["audience_id"], _bitmap(row["members"]), _difference(row))
+        for row in _rows(folder, file, audience_ids, ["audience_id", "members", *_LISTS])
     }
 
 
@@ -145,6 +141,11 @@ def read_members(folder: Path, file: str, audience_ids: Collection[int]) -> dict
     """The members alone; raises DamagedMembershipsError."""
     rows = _rows(folder, file, audience_ids, ["audience_id", "members"])
     return {row["audience_id"]: _bitmap(row["members"]) for row in rows}
+
+
+def read_differences(folder: Path, file: str, audience_ids: Collection[int]) -> dict[int, Difference]:
+    """What a calculation changed, without the members; raises DamagedMembershipsError."""
+    return {row["audience_id"]: _difference(row) for row in _rows(folder, file, audience_ids, ["audience_id", *_LISTS])}
 
 
 def sweep_memberships(folder: Path, kept: Collection[str], *, before: datetime) -> list[str]:
@@ -157,6 +158,15 @@ def sweep_memberships(folder: Path, kept: Collection[str], *, before: datetime) 
             file.unlink(missing_ok=True)
             swept.append(name)
     return swept
+
+
+def _among(members: Bitmap, keys: Keys) -> npt.NDArray[np.bool_]:
+    """Of each key, whether it is one of the members."""
+    words, bits = np.divmod(keys, _WORD)
+    inside = words < len(members.words)
+    found = np.zeros(len(keys), bool)
+    found[inside] = (members.words[words[inside]] >> bits[inside].astype(np.uint64)) & np.uint64(1) == 1
+    return found
 
 
 def _make(folder: Path) -> None:
@@ -175,6 +185,10 @@ def _row(one: Membership) -> dict[str, Any]:
         "left": one.difference.left.astype(np.int32),
         "merged": one.difference.merged.astype(np.int32),
     }
+
+
+def _difference(row: dict[str, Any]) -> Difference:
+    return Difference(*(np.array(row[name], np.int64) for name in _LISTS))
 
 
 def _bitmap(packed: bytes) -> Bitmap:
