@@ -17,6 +17,7 @@ from api.access_admin.router import me
 from api.access_admin.router import router as access
 from api.background import Background
 from api.catalogue.router import router as catalogue
+from api.clinics.router import router as clinics
 from api.clock import now
 from api.contract import install_contract
 from api.customers.export_router import router as exports
@@ -90,8 +91,8 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
     install_outer_edge(app)
     for router in (
-        audit, access, me, customers, exports, catalogue, archive, identity, reviews, privacy, erasures, patients, jobs,
-        files, outbox, operations,
+        audit, access, me, clinics, customers, exports, catalogue, archive, identity, reviews, privacy, erasures,
+        patients, jobs, files, outbox, operations,
     ):  # fmt: skip
         app.include_router(router)
     install_contract(app)

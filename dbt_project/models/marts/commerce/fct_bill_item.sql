@@ -1,12 +1,13 @@
 with
 bill_items as (select * from {{ ref('stg_saas__bill_items') }}),
-bills as (select bill_id, bill_type from {{ ref('stg_saas__bills') }}),
+bills as (select bill_id, bill_type, clinic_id from {{ ref('stg_saas__bills') }}),
 customers as (select patient_id, customer_key from {{ ref('int_patient_customer') }})
 select
     bill_items.bill_item_id,
     bill_items.bill_id,
     customers.customer_key,
     bills.bill_type,
+    bills.clinic_id,
     bill_items.item_code,
     bill_items.item_name,
     bill_items.item_category,
