@@ -141,7 +141,7 @@ def _measure_night(settings: PipelineSettings) -> dict[str, Cost]:
     pointer = read_pointer(settings.folders)
     costs = {"B1": _timed(lambda: _grouped_pass(settings))}
     with connect_warehouse(settings) as con:
-        costs["taking definitions over"] = _timed(lambda: take_audiences(con, settings))
+        costs["taking definitions over"] = _timed(lambda: take_audiences(con, settings, pointer.as_of))
 
     def calculate() -> object:
         return calculate_night(settings, catalog, pointer.as_of, fingerprint=pointer.fingerprint, now=datetime.now(UTC))

@@ -109,10 +109,10 @@ def everybody(client: TestClient) -> set[str]:
 
 def tonight(settings: PipelineSettings, audience_id: int) -> set[str]:
     """Whom an analyst finds in the tables that tonight's calculation writes."""
-    with connect_warehouse(settings) as con:
-        take_audiences(con, settings)
-    catalog = read_catalog(json.loads(catalog_json(settings)))
     pointer = read_pointer(settings.folders)
+    with connect_warehouse(settings) as con:
+        take_audiences(con, settings, pointer.as_of)
+    catalog = read_catalog(json.loads(catalog_json(settings)))
     calculate_night(settings, catalog, pointer.as_of, fingerprint=pointer.fingerprint, now=datetime.now(UTC))
     query = (
         "select one_id from marts.audience_members join marts.dim_customer using (customer_key) where audience_id = $id"

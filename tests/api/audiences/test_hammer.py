@@ -207,7 +207,7 @@ def keep_running_nights(world: World) -> None:
     while world.goes_on:
         run = f"night-{world.done.get('nights', 0)}"
         with connect_warehouse(settings) as con:
-            take_audiences(con, settings)
+            take_audiences(con, settings, as_of)
         calculate_night(settings, catalog, as_of, fingerprint=run, now=datetime.now(UTC))
         published = publish_marts(
             settings, run_id=run, as_of=as_of, now=datetime.now(UTC), fingerprint=run, catalog_json=catalog_text,
