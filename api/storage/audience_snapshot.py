@@ -45,7 +45,12 @@ class Snapshot:
 
 
 def read_snapshot(connection: Connection) -> Snapshot:
-    """One moment of the store; empty where it has no such tables yet."""
+    """One moment of the store; empty where it has no such tables yet.
+
+    To be called first in a transaction: all that is read in it, members too, is to be of one moment.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("set transaction isolation level repeatable read")
     if not is_there(connection):
         return Snapshot((), (), ())
     return Snapshot(stored_rules(connection), usable_audiences(connection), _named(connection))
