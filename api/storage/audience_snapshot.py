@@ -48,7 +48,12 @@ class Snapshot:
 
 
 def read_snapshot(connection: Connection, day: date) -> Snapshot:
-    """One moment of the store, for a business day; empty where it has no such tables yet."""
+    """One moment of the store, for a business day; empty where it has no such tables yet.
+
+    To be called first in a transaction: all that is read in it, members too, is to be of one moment.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("set transaction isolation level repeatable read")
     excluded = sorted(excluded_clinics(connection, day))
     if not is_there(connection):
         return Snapshot((), (), (), excluded)

@@ -72,7 +72,8 @@ def recalculate(
         return Calculated(read(sound, others), refused)
     except duckdb.InterruptException:
         raise
-    except duckdb.Error:
+    # Whatever it is, a mistake of the engine's own too: a night does not fail for the sake of one rule.
+    except Exception:
         return _one_by_one(sound, refused, read, others)
 
 
@@ -129,7 +130,7 @@ def _one_by_one(
     read: Callable[[Mapping[InAudience, CheckedGroup], Members], dict[InAudience, Bitmap]],
     others: Members,
 ) -> Calculated:
-    """Something in the whole plan fails: all but that are answered each by itself."""
+    """Something in the whole plan fails: all but that are answered, each by itself."""
     members: dict[InAudience, Bitmap] = {}
 
     def known(one: InAudience) -> Bitmap:
@@ -142,7 +143,7 @@ def _one_by_one(
             members |= read({one: tree}, known)
         except duckdb.InterruptException:
             raise
-        except duckdb.Error as error:
+        except Exception as error:
             refused[one] = (_unanswered(error),)
     return Calculated(members, refused)
 
@@ -166,6 +167,6 @@ def _because(named: InAudience, place: str) -> Problem:
     )
 
 
-def _unanswered(error: duckdb.Error) -> Problem:
+def _unanswered(error: Exception) -> Problem:
     told = type(error).__name__
     return Problem("not_answered", "", f"规则计算出错({told})", f"The rule could not be answered ({told}).")

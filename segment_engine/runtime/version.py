@@ -145,7 +145,8 @@ def customers_of(connection: duckdb.DuckDBPyConnection, catalog: Catalog, one_id
     """Who has these ids now, or had one of them before a merge; ids of nobody are passed over."""
     text = (
         f"select customer_key from {catalog.customers} where one_id in (select unnest($ids::varchar[])) union all "
-        "select customer_key from marts.one_id_alias where old_one_id in (select unnest($ids::varchar[]))"
+        f"select customer_key from marts.one_id_alias inner join {catalog.customers} using (customer_key) "
+        "where old_one_id in (select unnest($ids::varchar[]))"
     )
     return of_keys(connection.execute(text, {"ids": list(one_ids)}).fetchnumpy()[KEY], keys)
 
