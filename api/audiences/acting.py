@@ -18,7 +18,7 @@ from api.audit.log import Entry, append
 from api.caller import Caller
 from api.dependencies import Catalogs, CurrentCaller, Reader, Settings
 from api.storage.audience_quotas import Included
-from api.storage.audiences import lock_audiences, named_audiences, references
+from api.storage.audience_rules import lock_audiences, named_audiences, references
 from segment_engine.references import dependants_of
 
 

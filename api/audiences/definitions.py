@@ -11,7 +11,7 @@ from api.audiences.repository import Row
 from api.audiences.rule_schemas import DraftInput, Publication, Restoration
 from api.audiences.states import NOT_SMART, at, own_row
 from api.errors import ConflictError, InvalidError, NotFoundError
-from api.storage.audiences import memberships
+from api.storage.audience_rules import memberships
 from api.versions import require_changed
 from segment_engine.problems import InvalidFilterError, Problem
 

@@ -13,11 +13,11 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from api.access.actors import Actor
-from api.access.masking import CLASSES, visible_classes
+from api.access.masking import visible_classes
 from api.audiences.rule_schemas import RuleShown, SentenceShown
 from api.catalogue.options import labels_of
 from api.jobs.schemas import ProblemShown
-from api.storage.audiences import Named, memberships
+from api.storage.audience_rules import Named, memberships
 from segment_engine.catalog import Catalog
 from segment_engine.checked import CheckedGroup
 from segment_engine.compile import check
@@ -76,7 +76,7 @@ class Filters:
     def faults(self, document: Any, known: Mapping[int, Named]) -> tuple[Problem, ...]:
         """What is wrong with a stored filter, whoever asks."""
         try:
-            check(document, self._opened.catalog, _asking(frozenset(CLASSES), known), LIMITS)
+            check(document, self._opened.catalog, _asking(self._opened.catalog.permissions, known), LIMITS)
         except InvalidFilterError as wrong:
             return wrong.problems
         return ()

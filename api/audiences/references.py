@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from api.storage.audiences import WORDS, Named, place_of
+from api.storage.audience_rules import WORDS, Named, place_of
 from segment_engine.problems import Problem
 from segment_engine.references import CycleError, in_order, levels
 from segment_engine.tree import Membership

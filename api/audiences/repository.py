@@ -14,7 +14,6 @@ from api.storage.tables.audiences import (
     audience_definition,
     audience_member,
     audience_reference,
-    audience_version,
     tag_group,
 )
 from api.storage.types import Flag, Moment, Whole
@@ -171,19 +170,6 @@ def page_of_definitions(connection: Connection, audience_id: int, cursor: str | 
         (number,) = decode_cursor(cursor, int)
         rows = rows.where(audience_definition.c.number < number)
     return [dict(row) for row in connection.execute(rows).mappings()]
-
-
-def calculated(connection: Connection, ids: Collection[int]) -> dict[int, Row]:
-    """The last calculation that counts, of each that was ever calculated."""
-    newest = (
-        select(audience_version.c.audience_id, func.max(audience_version.c.number).label("number"))
-        .where(audience_version.c.audience_id.in_(ids))
-        .group_by(audience_version.c.audience_id)
-        .subquery()
-    )
-    same = and_(newest.c.audience_id == audience_version.c.audience_id, newest.c.number == audience_version.c.number)
-    rows = connection.execute(select(audience_version).join(newest, same)).mappings()
-    return {row["audience_id"]: dict(row) for row in rows}
 
 
 def static_counts(connection: Connection, ids: Collection[int]) -> dict[int, int]:

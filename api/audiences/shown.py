@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
@@ -15,7 +14,8 @@ from api.audiences.repository import Row
 from api.audiences.rule_schemas import RuleShown
 from api.audiences.schemas import Audience, AudienceDetail
 from api.jobs.schemas import ProblemShown
-from api.storage.audiences import Named, named_audiences
+from api.storage.audience_rules import Named, named_audiences
+from api.storage.audiences import StoredVersion, current_versions
 
 Shape = TypeVar("Shape", bound=Audience)
 Detail = TypeVar("Detail", bound=AudienceDetail)
@@ -34,7 +34,7 @@ class Telling:
     filters: Filters
     sees_counts: bool
     known: Mapping[int, Named]
-    calculated: Mapping[int, Row]
+    calculated: Mapping[int, StoredVersion]
     static_counts: Mapping[int, int]
 
     @classmethod
@@ -46,7 +46,7 @@ class Telling:
             filters,
             sees_counts,
             named_audiences(connection),
-            repository.calculated(connection, ids),
+            current_versions(connection, ids),
             repository.static_counts(connection, ids) if sees_counts else {},
         )
 
@@ -80,17 +80,17 @@ class Telling:
             **{name: row[name] for name in (*_SAME, *(_OF_TAGS if row["kind"] == "tag" else ()))},
             "has_draft": row["draft"] is not None,
             "member_count": self._count(row, last),
-            "computed_at": last and last["computed_at"],
-            "as_of": last and date.fromisoformat(last["as_of"]),
+            "computed_at": last and last.computed_at,
+            "as_of": last and last.as_of,
             "problems": shown_problems(row["problems"]),
         }
 
-    def _count(self, row: Row, last: Row | None) -> int | None:
+    def _count(self, row: Row, last: StoredVersion | None) -> int | None:
         if not self.sees_counts:
             return None
         if not row["is_smart"]:
             return self.static_counts.get(row["id"], 0)
-        return None if last is None else int(last["member_count"])
+        return None if last is None else last.member_count
 
 
 def shown_problems(stored: Sequence[Any] | None) -> list[ProblemShown]:

@@ -10,7 +10,7 @@ from api.audiences.references import reference_problems, referred_to_by, referre
 from api.audiences.repository import Row
 from api.errors import ConflictError, NotFoundError
 from api.storage.audience_quotas import quota_of
-from api.storage.audiences import memberships
+from api.storage.audience_rules import memberships
 from api.versions import require_version
 from segment_engine.problems import Problem
 from segment_engine.tree import AudienceKind

@@ -24,7 +24,7 @@ from api.audiences.rule_schemas import (
     RuleShown,
 )
 from api.errors import ConflictError, NotFoundError, NotPermittedError
-from api.storage.audiences import Named, named_audiences
+from api.storage.audience_rules import Named, named_audiences
 from segment_engine.checked import CheckedGroup, CheckedNode
 from segment_engine.describe import describe_rule
 from segment_engine.problems import Problem

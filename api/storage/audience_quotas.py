@@ -12,9 +12,10 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, and_, func, not_, select, update
 
-from api.storage.audiences import invalidate_dependants, lock_audiences
+from api.storage.audience_rules import invalidate_dependants, lock_audiences
+from api.storage.audiences import current_versions
 from api.storage.audit_chain import add_row
-from api.storage.tables.audiences import audience, audience_quota, audience_version
+from api.storage.tables.audiences import audience, audience_quota
 from segment_engine.runtime.settings import SharedSettings
 from segment_engine.tree import AudienceKind
 
@@ -130,26 +131,13 @@ def _usable(connection: Connection, kind: AudienceKind, today: date) -> list[tup
 
 def _enabled(connection: Connection, kind: AudienceKind) -> list[tuple[int, int, datetime]]:
     """(id, member count, created at) of those that count; one that was never calculated has nobody."""
-    newest = (
-        select(audience_version.c.audience_id, func.max(audience_version.c.number).label("number"))
-        .group_by(audience_version.c.audience_id)
-        .subquery()
-    )
-    count = (
-        select(audience_version.c.audience_id, audience_version.c.member_count)
-        .join(
-            newest,
-            and_(newest.c.audience_id == audience_version.c.audience_id, newest.c.number == audience_version.c.number),
-        )
-        .subquery()
-    )
-    members = func.coalesce(count.c.member_count, 0)
     rows = connection.execute(
-        select(audience.c.id, members, audience.c.created_at)
-        .join_from(audience, count, count.c.audience_id == audience.c.id, isouter=True)
-        .where(_COUNTS, audience.c.kind == kind.value)
+        select(audience.c.id, audience.c.created_at).where(_COUNTS, audience.c.kind == kind.value)
     )
-    return [(row[0], row[1], row[2]) for row in rows]
+    found = {row.id: row.created_at for row in rows}
+    versions = current_versions(connection, found)
+    counts = {one: version.member_count for one, version in versions.items()}
+    return [(one, counts.get(one, 0), created_at) for one, created_at in found.items()]
 
 
 def _told(gone: list[int], invalid: list[int]) -> dict[str, Any]:

@@ -119,6 +119,15 @@ def customer_key_of(connection: duckdb.DuckDBPyConnection, catalog: Catalog, one
     return int(found[0])
 
 
+def customers_of(connection: duckdb.DuckDBPyConnection, catalog: Catalog, one_ids: Sequence[str], keys: int) -> Bitmap:
+    """Who has these ids now, or had one of them before a merge; ids of nobody are passed over."""
+    text = (
+        f"select customer_key from {catalog.customers} where one_id in (select unnest($ids::varchar[])) union all "
+        "select customer_key from marts.one_id_alias where old_one_id in (select unnest($ids::varchar[]))"
+    )
+    return of_keys(connection.execute(text, {"ids": list(one_ids)}).fetchnumpy()[KEY], keys)
+
+
 def one_ids_of(connection: duckdb.DuckDBPyConnection, catalog: Catalog, keys: Sequence[int]) -> list[str]:
     """The ids of these customers, in their order."""
     text = f"select customer_key, one_id from {catalog.customers} where customer_key in (select unnest($keys))"
