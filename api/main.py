@@ -15,6 +15,11 @@ from api.access.links import PatientLinks
 from api.access.oidc import Issuer
 from api.access_admin.router import me
 from api.access_admin.router import router as access
+from api.audiences.group_router import router as tag_groups
+from api.audiences.quota_router import router as audience_quota
+from api.audiences.segment_router import router as segments
+from api.audiences.tag_router import router as tags
+from api.audiences.template_router import router as templates
 from api.background import Background
 from api.catalogue.router import router as catalogue
 from api.clinics.router import router as clinics
@@ -92,7 +97,7 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     install_outer_edge(app)
     for router in (
         audit, access, me, clinics, customers, exports, catalogue, archive, identity, reviews, privacy, erasures,
-        patients, jobs, files, outbox, operations,
+        patients, jobs, files, outbox, operations, tag_groups, tags, segments, audience_quota, templates,
     ):  # fmt: skip
         app.include_router(router)
     install_contract(app)
