@@ -15,6 +15,8 @@ from api.access.links import PatientLinks
 from api.access.oidc import Issuer
 from api.access_admin.router import me
 from api.access_admin.router import router as access
+from api.audiences.static_customer_router import bulk, customer_tags
+from api.audiences.static_router import segment_members, tag_members
 from api.background import Background
 from api.catalogue.router import router as catalogue
 from api.clock import now
@@ -90,7 +92,8 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
     install_outer_edge(app)
     for router in (
-        audit, access, me, customers, exports, catalogue, archive, identity, reviews, privacy, erasures, patients, jobs,
+        audit, access, me, customers, customer_tags, bulk, tag_members, segment_members, exports,
+        catalogue, archive, identity, reviews, privacy, erasures, patients, jobs,
         files, outbox, operations,
     ):  # fmt: skip
         app.include_router(router)

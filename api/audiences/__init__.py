@@ -1,0 +1,1 @@
+"""Tags and segments (标签, 分群) over the API."""
