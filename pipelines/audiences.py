@@ -14,7 +14,6 @@ from typing import Any, Final
 import duckdb
 
 from pipelines.settings import PipelineSettings
-from segment_engine.catalog import Catalog
 from segment_engine.checked import CheckedGroup
 from segment_engine.compile import check
 from segment_engine.predicates import InAudience
@@ -95,11 +94,5 @@ def asked(settings: PipelineSettings, document: Any, day: date | None) -> Iterat
             as_of=end_of(day or pointer.as_of, settings.zone),
             layout=read_layout(connection, catalog),
         )
-        checked = check(document, catalog, asking_for(opened, permissions=_permissions(catalog)))
+        checked = check(document, catalog, asking_for(opened, permissions=catalog.permissions))
         yield Asked(connection, opened, checked, read_labels(connection, catalog))
-
-
-def _permissions(catalog: Catalog) -> frozenset[str]:
-    of_sources = (field for source in catalog.sources.values() for field in source.fields.values())
-    fields = [*catalog.attributes.values(), *of_sources]
-    return frozenset(field.permission for field in fields if field.permission is not None)

@@ -7,7 +7,7 @@ from pipelines.defs.automation import nightly_job, nightly_schedule, report_fail
 from pipelines.defs.erasure import erasures
 from pipelines.defs.identity import identity_assets
 from pipelines.defs.ingest import ingest_assets
-from pipelines.defs.publish import engine_tables, published_marts
+from pipelines.defs.publish import audience_members, engine_tables, published_marts
 from pipelines.defs.refresh import refresh_job, something_arrived
 from pipelines.defs.resources import Platform, dbt_resource
 from pipelines.defs.transform import identity_inputs, marts_and_checks
@@ -20,6 +20,7 @@ defs = dg.Definitions(
         identity_assets,
         marts_and_checks,
         engine_tables,
+        audience_members,
         published_marts,
     ],
     asset_checks=[published_version_is_whole],

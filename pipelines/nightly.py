@@ -27,7 +27,7 @@ from pipelines.warehouse.lock import writer_lock
 from pipelines.warehouse.publish import Publication, current_pointer
 from segment_engine.runtime.folders import DataFolders
 
-STEP_NAMES = ("erase", "ingest", "prepare identity", "identity", "marts and checks", "engine", "publish")
+STEP_NAMES = ("erase", "ingest", "prepare identity", "identity", "marts and checks", "engine", "audiences", "publish")
 Status = Literal["running", "succeeded", "unchanged", "failed"]
 
 
@@ -187,13 +187,14 @@ def _run_steps(
 
     due = steps.erasures_due(settings)
     if due:
-        moment = clock.now().astimezone(settings.zone)
-        step("erase", lambda: steps.erase(settings, as_of, due, now=moment))
+        began = clock.now().astimezone(settings.zone)
+        step("erase", lambda: steps.erase(settings, as_of, due, now=began))
     step("ingest", lambda: steps.ingest(settings, as_of, on_batch=batch_done))
     fingerprint = steps.input_fingerprint(settings, as_of)
     served = current_pointer(settings.folders)
     if served and served.fingerprint == fingerprint and not force:
         # Of a night that was killed between publishing and this.
+        steps.serve_audiences(settings)
         steps.complete_erasures(settings, run_id=record.run_id, now=clock.now().astimezone(settings.zone))
         record.status, record.version = "unchanged", served.version
         return
@@ -202,6 +203,8 @@ def _run_steps(
     step("identity", lambda: steps.resolve_identity(settings, as_of))
     step("marts and checks", lambda: steps.build_marts(settings, as_of, dbt, on_node=moved("marts and checks")))
     step("engine", lambda: steps.build_engine_tables(settings, as_of))
+    moment = clock.now().astimezone(settings.zone)
+    step("audiences", lambda: steps.calculate_audiences(settings, as_of, now=moment))
 
     def publish() -> StepReport:
         publication, report = steps.publish(

@@ -28,6 +28,8 @@ from pipelines.identity.resolve import IdentityConfig, NightSummary, resolve_nig
 from pipelines.identity.state import last_night
 from pipelines.ingest.contracts import load_contracts
 from pipelines.settings import PipelineSettings
+from pipelines.warehouse.audience_inputs import take_audiences, taken_text
+from pipelines.warehouse.audiences import calculate_night, serve_night
 from pipelines.warehouse.built import Built, Stage, read_built, write_built
 from pipelines.warehouse.catalog import catalog_json
 from pipelines.warehouse.connection import connect_warehouse, ensure_ingest_schema, set_up
@@ -39,7 +41,7 @@ from pipelines.warehouse.load import BatchResult, ingest_all
 from pipelines.warehouse.overrides import offer_overrides, read_overrides, standing_overrides, take_overrides
 from pipelines.warehouse.parser import ParserProcess
 from pipelines.warehouse.prepare import prepare_batch
-from pipelines.warehouse.publish import Publication, publish_marts, remove_old_versions
+from pipelines.warehouse.publish import Publication, current_pointer, publish_marts, remove_old_versions
 from pipelines.warehouse.purge import carry_over, find_erased, new_warehouse, refused_batches, swap
 from pipelines.warehouse.redact import Redactor
 from pipelines.warehouse.remnants import forget_errors, remove_refused_files
@@ -49,17 +51,19 @@ from segment_engine.runtime.engine_tables import build_engine
 CODE_DIR = Path(__file__).resolve().parent
 # What is published holds tables that this library makes.
 ENGINE_DIR = CODE_DIR.parent / "segment_engine"
+STORE_DIR = CODE_DIR.parent / "api" / "storage"
 UNREACHED = {
     Stage.INPUTS: "identity's inputs are not built",
     Stage.IDENTITY: "identity is not resolved",
     Stage.CHECKED: "the marts did not pass their checks",
     Stage.ENGINE: "the engine's tables are not built",
+    Stage.AUDIENCES: "tags and segments are not calculated",
 }
 
 
 def _code_digest() -> str:
     digest = hashlib.sha256()
-    for file in sorted([*CODE_DIR.rglob("*"), *ENGINE_DIR.rglob("*")]):
+    for file in sorted(file for folder in (CODE_DIR, ENGINE_DIR, STORE_DIR) for file in folder.rglob("*")):
         if file.suffix in {".py", ".yml"} and "sample" not in file.relative_to(CODE_DIR.parent).parts:
             digest.update(file.read_bytes())
     return digest.hexdigest()
@@ -180,6 +184,7 @@ def ingest(
     with connect_warehouse(settings) as con:
         ensure_ingest_schema(con, settings.folders)
         take_overrides(con, decided)
+        take_audiences(con, settings)
         with _redactor(con, settings, orders) as redactor:
             results = ingest_all(con, settings, batches, redactor=redactor, on_progress=on_batch)
         write_snapshot(con, settings.folders, as_of)
@@ -254,6 +259,21 @@ def build_engine_tables(settings: PipelineSettings, as_of: date) -> StepReport:
     return StepReport(rows=report.rows, facts={f"tables {how}": count for how, count in report.counts.items()})
 
 
+def calculate_audiences(settings: PipelineSettings, as_of: date, *, now: datetime) -> StepReport:
+    """Calculate smart tags and segments on what is about to be published, and write the analysts' tables of them."""
+    catalog = read_catalog(json.loads(catalog_json(settings)))
+    with building(settings, as_of, Stage.AUDIENCES):
+        fingerprint = _built_for(settings, as_of, Stage.ENGINE).fingerprint
+        report = calculate_night(settings, catalog, as_of, fingerprint=fingerprint, now=now)
+    return StepReport(rows=report.rows, facts=report.facts)
+
+
+def serve_audiences(settings: PipelineSettings) -> dict[str, str | int | float]:
+    """Let what was calculated for the served version count; of a night that was killed before this, too."""
+    pointer = current_pointer(settings.folders)
+    return {} if pointer is None else serve_night(settings, pointer)
+
+
 @contextmanager
 def building(settings: PipelineSettings, as_of: date, stage: Stage, *, whole: bool = True) -> Iterator[None]:
     """Bring the working files to `stage` while the block runs; a block that fails leaves them one stage before it.
@@ -302,7 +322,7 @@ def publish(
     The version carries the fingerprint of the inputs it was built from, never one computed now. `accepted` are the
     checks that an operator let pass.
     """
-    fingerprint = _built_for(settings, as_of, Stage.ENGINE).fingerprint
+    fingerprint = _built_for(settings, as_of, Stage.AUDIENCES).fingerprint
     publication = publish_marts(
         settings,
         run_id=run_id,
@@ -313,9 +333,10 @@ def publish(
         anew=not all(_purged(settings).values()),
         count_anew=not COMPARING.isdisjoint(accepted),
     )
+    served = serve_audiences(settings)
     removed = complete_erasures(settings, run_id=run_id, now=now) + remove_old_versions(settings, now=now)
     pointer = publication.pointer
-    facts: dict[str, str | int | float] = {"version": pointer.version, "status": publication.status}
+    facts: dict[str, str | int | float] = {"version": pointer.version, "status": publication.status, **served}
     if removed:
         facts["removed"] = ", ".join(removed)
     return publication, StepReport(rows=sum(pointer.row_counts.values()), facts=facts)
@@ -324,8 +345,8 @@ def publish(
 def input_fingerprint(settings: PipelineSettings, as_of: date) -> str:
     """A hash of everything a published version is computed from, as far as one night's may differ from another's.
 
-    That is day, zone, batches, erased customers, what operators decided, code and models. Two nights with equal
-    fingerprints publish equal content.
+    That is day, zone, batches, erased customers, what operators decided, tags and segments, code and models. Two nights
+    with equal fingerprints publish equal content.
     """
     digest = hashlib.sha256(f"{as_of.isoformat()}|{settings.timezone}|{project_digest()}|{CODE_DIGEST}".encode())
     with connect_warehouse(settings) as con:
@@ -334,7 +355,8 @@ def input_fingerprint(settings: PipelineSettings, as_of: date) -> str:
         ).fetchall()
         purged = purged_requests(con)
         decided = [(row.id, row.kind, row.a, row.b) for row in standing_overrides(con, as_of).rows]
-    digest.update(repr((rows, sorted(purged), decided)).encode())
+        asked = taken_text(con)
+    digest.update(repr((rows, sorted(purged), decided, asked)).encode())
     return digest.hexdigest()
 
 

@@ -112,6 +112,13 @@ class Catalog:
     attributes: Mapping[str, Field]
     sources: Mapping[str, Source]
 
+    @property
+    def permissions(self) -> frozenset[str]:
+        """Every class of masked fields."""
+        of_sources = (field for source in self.sources.values() for field in source.fields.values())
+        fields = [*self.attributes.values(), *of_sources]
+        return frozenset(field.permission for field in fields if field.permission is not None)
+
 
 def read_catalog(document: Mapping[str, Any]) -> Catalog:
     """The catalogue that is published beside a version; raises CatalogError with all that contradicts itself in it."""

@@ -1,7 +1,8 @@
 """Whom a filter means on the served version, cut to the customers in the caller's reach.
 
 A filter may name the fields that the caller sees, and finds only customers whose own values the caller sees in all of
-them: else it would tell them. It may name the enabled static tags and segments.
+them: else it would tell them. It may name enabled tags and segments; smart ones mean whom they meant when they were
+calculated last.
 """
 
 from dataclasses import replace
@@ -13,33 +14,41 @@ from sqlalchemy import Connection
 from api.access.actors import Actor
 from api.access.masking import permissions_for_class, visible_classes
 from api.access.permissions import Permission
-from api.audiences.static_repository import enabled_static
-from api.errors import InvalidError
+from api.errors import InvalidError, NotReadyError
 from api.settings import ApiSettings
 from api.storage.audience_members import static_members
+from api.storage.audiences import current_versions, usable_audiences
+from api.storage.calculation import FormerMembers
 from segment_engine.catalog import Catalog
 from segment_engine.checked import CheckedGroup
 from segment_engine.compile import check, compile_many
 from segment_engine.depends import depends_on
 from segment_engine.predicates import InAudience
-from segment_engine.problems import InvalidFilterError
+from segment_engine.problems import InvalidFilterError, Problem
 from segment_engine.runtime.audiences import AudienceReader
-from segment_engine.runtime.bitmaps import Bitmap, of_keys
+from segment_engine.runtime.bitmaps import Bitmap, nobody
 from segment_engine.runtime.engine_layout import read_layout
-from segment_engine.runtime.former_ids import keys_of_ids
 from segment_engine.runtime.limited import Budget, QueryTimeoutError
+from segment_engine.runtime.memberships import DamagedMembershipsError, read_merges
 from segment_engine.runtime.published import Pointer
-from segment_engine.runtime.version import end_of, open_audiences
+from segment_engine.runtime.version import customers_of, end_of, open_audiences
 from segment_engine.validate import Asking
 
 PATH = "/filter"
 LONGEST_SECONDS = 120.0
+MEMBERS_LOST = Problem(
+    "members_lost",
+    PATH,
+    "所引用的智能标签或分群的成员文件缺失,请重新计算后再试",
+    "The file of a smart tag's or segment's members is lost; calculate it anew and try again.",
+)
 
 
 def checked_filter(connection: Connection, catalog: Catalog, actor: Actor, document: Any, path: str) -> CheckedGroup:
     """What the document means to this caller; raises InvalidError with everything that is wrong, at its place."""
-    known = enabled_static(connection)
-    asking = Asking(visible_classes(actor), known["tag"], known["segment"])
+    known = usable_audiences(connection)
+    tags, segments = (frozenset(one.id for one in known if one.kind == kind) for kind in ("tag", "segment"))
+    asking = Asking(visible_classes(actor), tags, segments)
     try:
         return check(document, catalog, asking)
     except InvalidFilterError as error:
@@ -64,7 +73,7 @@ def meant(
     settings: ApiSettings,
     checked: CheckedGroup,
 ) -> Bitmap:
-    """Everybody whom the filter means, in reach or not; raises InvalidError when that takes too long."""
+    """Everybody whom the filter means, in reach or not; raises InvalidError when that takes too long, NotReadyError."""
     opened = open_audiences(
         cursor,
         catalog,
@@ -74,9 +83,15 @@ def meant(
         layout=read_layout(cursor, catalog),
     )
 
+    former = FormerMembers(settings.folders.audiences, read_merges(cursor), opened.version.keys)
+    served = current_versions(connection)
+    smart = {one.id for one in usable_audiences(connection) if one.is_smart}
+
     def members(one: InAudience) -> Bitmap:
-        one_ids = static_members(connection, [one.id])[one.id]
-        return of_keys(keys_of_ids(cursor, one_ids), opened.version.keys)
+        if one.id not in smart:
+            one_ids = static_members(connection, [one.id])[one.id]
+            return customers_of(cursor, catalog, one_ids, opened.version.keys)
+        return former.now(served[one.id]) if one.id in served else nobody(opened.version.keys)
 
     plan = compile_many({PATH: checked}, opened.as_of, opened.known)
     reader = AudienceReader(cursor, opened.version, members)
@@ -84,4 +99,6 @@ def meant(
         answer = Budget(LONGEST_SECONDS).run(lambda: reader.read(plan), reader.stop)
     except QueryTimeoutError as error:
         raise InvalidError(error.problem) from None
+    except DamagedMembershipsError:
+        raise NotReadyError(MEMBERS_LOST) from None
     return answer.members[PATH]

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from api.access.actors import Actor
 from api.access.erased import erased_customers
 from api.access.permissions import Permission
-from api.audiences.static_people import People, customers_of, in_reach
+from api.audiences.static_people import People, customers_by_id, in_reach
 from api.audiences.static_repository import rows_to_change, tags_on
 from api.audiences.static_rules import TAG, require_changeable
 from api.audiences.static_schemas import CustomerTag, CustomerTags
@@ -33,7 +33,7 @@ def one_person(
     with database.read() as connection:
         conditions = in_reach(actor, erased_customers(connection), permission)
     with reader.cursor() as (cursor, _):
-        found = customers_of(cursor, conditions, [one_id])
+        found = customers_by_id(cursor, conditions, [one_id])
         if not found:
             raise NotFoundError(NO_CUSTOMER)
         ((key, now_id),) = found.values()

@@ -46,7 +46,7 @@ def in_reach(
     return conditions
 
 
-def customers_of(
+def customers_by_id(
     cursor: duckdb.DuckDBPyConnection, conditions: Conditions, one_ids: Sequence[str]
 ) -> dict[str, tuple[int, str]]:
     """Of each id, also one before a merge, the customer's key and id now; those out of reach are left out."""

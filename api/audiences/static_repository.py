@@ -20,15 +20,6 @@ def rows_to_change(connection: Connection, kind: Kind, ids: Collection[int]) -> 
     return {row["id"]: dict(row) for row in rows}
 
 
-def enabled_static(connection: Connection) -> dict[str, frozenset[int]]:
-    """Ids of the static ones that filters may name, by kind."""
-    usable = (~audience.c.is_smart, audience.c.is_enabled, audience.c.deleted_at.is_(None))
-    found: dict[str, set[int]] = {"tag": set(), "segment": set()}
-    for row in connection.execute(select(audience.c.kind, audience.c.id).where(*usable)):
-        found[row.kind].add(row.id)
-    return {kind: frozenset(ids) for kind, ids in found.items()}
-
-
 def tags_on(connection: Connection, one_ids: Sequence[str]) -> list[Row]:
     """The enabled static tags on the customer of these ids: tag, group, and how each came there."""
     members = {one.audience_id: one for one in members_of_customer(connection, one_ids)}

@@ -14,7 +14,7 @@ from api.access.actors import Actor
 from api.access.erased import erased_customers
 from api.access.permissions import Permission
 from api.audiences.static_filter import checked_filter, meant, permissions_in
-from api.audiences.static_people import Keys, People, customers_of, in_reach, keys_in, people_of
+from api.audiences.static_people import Keys, People, customers_by_id, in_reach, keys_in, people_of
 from api.audiences.static_rules import unknown_customer
 from api.errors import InvalidError
 from api.jobs.context import Services
@@ -37,7 +37,7 @@ class Picked:
 def named_people(services: Services, actor: Actor, permission: Permission, one_ids: Sequence[str], path: str) -> People:
     """The customers of these ids; raises InvalidError that names every id out of reach."""
     with services.reader.cursor() as (cursor, _):
-        found = customers_of(cursor, in_reach(actor, _erased(services), permission), one_ids)
+        found = customers_by_id(cursor, in_reach(actor, _erased(services), permission), one_ids)
         unknown = [place for place, one_id in enumerate(one_ids) if one_id not in found]
         if unknown:
             raise InvalidError(*(unknown_customer(f"{path}/{place}") for place in unknown))
@@ -76,7 +76,7 @@ def _by_ids(
     permission: Permission,
     told: SelectionTold,
 ) -> Picked:
-    found = customers_of(cursor, in_reach(actor, _erased(services), permission), told["one_ids"])
+    found = customers_by_id(cursor, in_reach(actor, _erased(services), permission), told["one_ids"])
     return Picked(_keys_of(found), len(set(told["one_ids"])) - len(found))
 
 

@@ -2,7 +2,7 @@
 
 A row keeps the one_id that the customer had when it was put in, so that it follows the customer through merges and
 comes back to its own when a merge is undone. Which ids were merged into which customer is told by the published version
-(`segment_engine.runtime.former_ids`): callers hand it in as `former`. Who may change what belongs to `api.audiences`.
+(`segment_engine.runtime.former_ids`), and handed in as `former`. Who may change what belongs to `api.audiences`.
 """
 
 import json

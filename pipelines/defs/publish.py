@@ -13,6 +13,7 @@ from pipelines.nightly import record_success
 from pipelines.settings import PipelineSettings
 
 ENGINE = dg.AssetKey(["engine", "tables"])
+AUDIENCES = dg.AssetKey(["audiences", "members"])
 PUBLISHED = dg.AssetKey(["published", "marts"])
 
 
@@ -36,8 +37,27 @@ def engine_tables(context: dg.AssetExecutionContext, platform: Platform) -> dg.M
 
 
 @dg.asset(
+    key=AUDIENCES,
+    deps=[ENGINE],
+    group_name="publish",
+    owners=OWNERS,
+    kinds={"duckdb", "parquet"},
+    description="Who is in smart tags and segments (智能标签与智能分群), and analysts' tables of all audiences.",
+    partitions_def=BUSINESS_DAYS,
+    backfill_policy=SINGLE_RUN,
+    pool=POOL,
+)
+def audience_members(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult[None]:
+    """Calculate all that are enabled; they count once this version is published."""
+    day, now = business_day(context), platform.clock().now()
+    with platform.writing("audiences", day) as settings:
+        report = steps.calculate_audiences(settings, day, now=now)
+    return dg.MaterializeResult(metadata={"dagster/row_count": report.rows, **report.facts})
+
+
+@dg.asset(
     key=PUBLISHED,
-    deps=[*sorted(marts_and_checks.keys), ENGINE],
+    deps=[*sorted(marts_and_checks.keys), ENGINE, AUDIENCES],
     group_name="publish",
     owners=OWNERS,
     kinds={"duckdb"},

@@ -20,6 +20,7 @@ class Stage(IntEnum):
     IDENTITY = 2
     CHECKED = 3
     ENGINE = 4
+    AUDIENCES = 5
 
 
 @dataclass(frozen=True, slots=True)

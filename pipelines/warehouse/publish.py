@@ -181,7 +181,7 @@ def _table_facts(con: duckdb.DuckDBPyConnection) -> tuple[dict[str, int], dict[s
         where
             table_schema in ('marts', 'meta')
             and table_type = 'BASE TABLE'
-            and table_name not in ('publication', 'table_summary')
+            and table_name not in ('publication', 'table_summary', 'audience_version')
         order by all
         """
     ).fetchall()

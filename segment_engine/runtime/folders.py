@@ -58,6 +58,10 @@ class DataFolders:
         return self.root / "published"
 
     @property
+    def audiences(self) -> Path:
+        return self.root / "audiences"
+
+    @property
     def runs(self) -> Path:
         return self.root / "runs"
 

@@ -11,6 +11,7 @@ from datetime import date, datetime, time
 from zoneinfo import ZoneInfo
 
 import duckdb
+import pyarrow as pa
 
 from segment_engine.catalog import Catalog
 from segment_engine.emit import name_of
@@ -117,6 +118,18 @@ def customer_key_of(connection: duckdb.DuckDBPyConnection, catalog: Catalog, one
     if found is None:
         raise UnknownCustomerError(one_id)
     return int(found[0])
+
+
+def customers_of(connection: duckdb.DuckDBPyConnection, catalog: Catalog, one_ids: Sequence[str], keys: int) -> Bitmap:
+    """Who has these ids now, or had one of them before a merge; ids of nobody are passed over."""
+    text = (
+        f"select customer_key from told inner join {catalog.customers} using (one_id) union all "
+        "select customer_key from told inner join marts.one_id_alias on told.one_id = one_id_alias.old_one_id"
+    )
+    # As Arrow: bound as a list, hundreds of thousands of ids take four times as long.
+    told = connection.from_arrow(pa.table({"one_id": pa.array(one_ids, pa.string())})).query("told", text)
+    assert told is not None, "a query has an answer"
+    return of_keys(told.fetchnumpy()[KEY], keys)
 
 
 def one_ids_of(connection: duckdb.DuckDBPyConnection, catalog: Catalog, keys: Sequence[int]) -> list[str]:

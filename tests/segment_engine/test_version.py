@@ -36,7 +36,8 @@ update marts.customer_attribute_history set valid_from = date '2026-11-15' where
 insert into marts.customer_attribute_history
     select * replace ({GONE} as customer_key, date '2026-11-12' as valid_to, '旧城' as city)
     from marts.customer_attribute_history where customer_key = {NEWCOMER};
-insert into marts.one_id_alias select 'Cformer', one_id, customer_key from marts.dim_customer where customer_key = 1;
+insert into marts.one_id_alias
+    select 'Cformer', 99999, one_id, customer_key from marts.dim_customer where customer_key = 1;
 """
 
 

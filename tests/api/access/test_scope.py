@@ -228,9 +228,13 @@ def test_pages_of_each_sort_hold_everybody_once_in_order_without_values_last(
 def test_an_id_that_was_merged_leads_to_the_customer_of_today(own_copy: PipelineSettings, rows: Rows) -> None:
     today, gone = rows[0]["one_id"], rows[1]["one_id"]
     with duckdb.connect(str(own_copy.folders.published / read_pointer(own_copy.folders).file)) as con:
-        aliases = [("C-old", today, rows[0]["customer_key"]), ("C-forgotten", gone, rows[1]["customer_key"])]
+        aliases = [
+            ("C-old", 99998, today, rows[0]["customer_key"]),
+            ("C-forgotten", 99999, gone, rows[1]["customer_key"]),
+        ]
         con.executemany(
-            "insert into marts.one_id_alias (old_one_id, one_id, customer_key) values ($1, $2, $3)", aliases
+            "insert into marts.one_id_alias values ($1, $2, $3, $4)",
+            aliases,
         )
     app = create_app(ApiSettings(data_dir=own_copy.data_dir))
     with TestClient(app) as client:

@@ -51,10 +51,13 @@ def merged_version(night: PipelineSettings, made_once: MadeOnce) -> Path:
         shutil.copy(source / pointer.file, file)
         with duckdb.connect(str(file)) as con:
             lost, kept, key = _two(con)
-            con.execute("insert into marts.one_id_alias values (?, ?, ?)", [lost, kept, key])
+            old = "(select customer_key from marts.dim_customer where one_id = $lost)"
+            told = {"lost": lost, "kept": kept, "key": key}
+            alias = "(old_one_id, old_customer_key, one_id, customer_key)"
+            con.execute(f"insert into marts.one_id_alias {alias} select $lost, {old}, $kept, $key", told)
             con.execute("delete from marts.dim_customer where one_id = ?", [lost])
-        told = json.loads(pointer.to_json()) | {"file": file.name, "sha256": "merged"}
-        (folder / POINTER_NAME).write_text(json.dumps(told), encoding="utf-8")
+        served = json.loads(pointer.to_json()) | {"file": file.name, "sha256": "merged"}
+        (folder / POINTER_NAME).write_text(json.dumps(served), encoding="utf-8")
         (folder / "ids").write_text(f"{lost} {kept}", encoding="utf-8")
 
     return made_once("merged", make)

@@ -15,12 +15,15 @@ from api.storage.database import Database
 from api.storage.erasures import hold_erasures
 from api.storage.forgetting import forget_customers
 from api.storage.tables.customers import erasure_request
-from segment_engine.runtime.former_ids import former_ids, keys_of_ids
+from segment_engine.catalog import Catalog
+from segment_engine.runtime.former_ids import former_ids
+from segment_engine.runtime.version import customers_of
 from tests.api.audiences.static import make, members, revision, rows_of
 from tests.at_once import at_once
 
 NOON = datetime(2026, 11, 20, 4, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+CUSTOMERS = Catalog("marts.dim_customer", {}, {})
 IDS = [f"C{number:04d}" for number in range(2_000)]
 
 
@@ -217,4 +220,5 @@ def test_a_tag_follows_its_customers_through_merges_and_back(
                 marked -= group
     chain.publish(published)
 
-    assert keys_of_ids(published, members(database, tag)).tolist() == sorted({chain.owner[one] for one in marked})
+    found = customers_of(published, CUSTOMERS, members(database, tag), len(chain.owner)).keys()
+    assert found.tolist() == sorted({chain.owner[one] for one in marked})

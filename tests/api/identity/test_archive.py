@@ -46,7 +46,8 @@ def world(own_copy: PipelineSettings, make_client: MakeClient) -> tuple[TestClie
             [f"lead:leads:{PHONE}", PHONE, key, one_id, mine],
         )
         con.execute(
-            "insert into one_id_alias (old_one_id, one_id, customer_key) values ('Cold', $1, $2)", [one_id, key]
+            "insert into one_id_alias values ('Cold', 99999, $1, $2)",
+            [one_id, key],
         )
         con.execute(
             """

@@ -1,0 +1,222 @@
+"""The night's calculation of all smart tags and segments: on the marts that are about to be published, in one pass.
+
+What it finds is written into that file for analysts, and serves everybody else once the file is published: until then
+it waits in one small file below `build/`. A night that dies in between is finished by the next.
+"""
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass, replace
+from datetime import date, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from api.storage.audience_snapshot import Snapshot, read_versions
+from api.storage.audiences import Calculation, NewVersion, StoredVersion, current_versions, is_there
+from api.storage.calculation import FormerMembers, Inputs, Made, calculate, commit, compare_anew
+from pipelines.operational import operational_store
+from pipelines.settings import PipelineSettings
+from pipelines.warehouse.audience_inputs import taken_audiences
+from pipelines.warehouse.audience_tables import Found, write_tables
+from pipelines.warehouse.connection import connect_warehouse, set_up
+from segment_engine.catalog import Catalog
+from segment_engine.problems import Problem
+from segment_engine.runtime.bitmaps import Bitmap
+from segment_engine.runtime.engine_layout import read_layout
+from segment_engine.runtime.memberships import DamagedMembershipsError, read_members, read_merges
+from segment_engine.runtime.published import Pointer
+from segment_engine.runtime.version import Opened, customers_of, end_of, open_audiences
+
+OPERATOR = "system:nightly"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a night calculated: memberships written, and numbers worth showing."""
+
+    rows: int
+    facts: dict[str, str | int | float]
+
+
+def calculate_night(
+    settings: PipelineSettings, catalog: Catalog, as_of: date, *, fingerprint: str, now: datetime
+) -> Report:
+    """Calculate what the night took over, write the analysts' tables, and leave the rest to `serve_night`."""
+    with connect_warehouse(settings) as con:
+        snapshot, members = taken_audiences(con), _static_members(con)
+    served, versions = _stored(settings)
+    folders = settings.folders
+    with duckdb.connect(str(folders.marts)) as con:
+        set_up(con, settings)
+        # Leaves are read side by side, each on one thread.
+        con.execute("set threads = 1")
+        opened = open_audiences(
+            con,
+            catalog,
+            zone=settings.timezone,
+            published_on=as_of,
+            as_of=end_of(as_of, settings.zone),
+            layout=read_layout(con, catalog),
+        )
+        static = _by_audience(members)
+        found = Inputs(snapshot.rules, snapshot.usable, served, static)
+        made = calculate(found, opened, con, folders.audiences, now=now, workers=settings.threads)
+        con.execute("set threads = $threads", {"threads": settings.threads})
+        waiting = _Waiting(fingerprint, as_of, now, tuple(made.versions), made.refused)
+        tonight = [waiting.version(one) for one in made.versions]
+        told = Found(
+            snapshot.named, _members(con, snapshot, found, made, opened, folders.audiences), versions + tonight
+        )
+        rows = write_tables(con, told, folders.audiences, members)
+    waiting.write(_file(settings))
+    return Report(rows, _facts(made))
+
+
+def serve_night(settings: PipelineSettings, pointer: Pointer) -> dict[str, str | int | float]:
+    """Serve what waits for this version, and say so; does nothing where nothing does. May be repeated."""
+    file = _file(settings)
+    waiting = _Waiting.read(file)
+    if waiting is None or waiting.fingerprint != pointer.fingerprint:
+        return {}
+    with operational_store(settings) as store:
+        if store is None:
+            raise AssertionError("what was calculated is of a store")
+        calculation = Calculation(pointer.version, waiting.as_of, waiting.now, "nightly", OPERATOR)
+        made = Made(waiting.versions, {}, _merges(settings), waiting.refused)
+        outcome: Counter[str] = Counter()
+        while True:
+            committed = store.write(partial(commit, made=made, calculation=calculation))
+            outcome["served"] += len(committed.done)
+            outcome["not wanted any more"] += len(committed.dropped)
+            if not committed.behind:
+                break
+            # Somebody calculated these while the night ran: what it found is newer, and compared with theirs.
+            with store.read() as connection:
+                newest = current_versions(connection, committed.behind)
+            made = replace(made, members=_again(settings, made.versions, committed.behind), refused={})
+            made = compare_anew(made, committed.behind, newest, settings.folders.audiences, now=waiting.now)
+    file.unlink()
+    return {f"audiences {name}": count for name, count in outcome.items() if count}
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A calculation that counts as soon as the version with this fingerprint is served."""
+
+    fingerprint: str
+    as_of: date
+    now: datetime
+    versions: tuple[NewVersion, ...]
+    refused: Any
+
+    def version(self, one: NewVersion) -> StoredVersion:
+        """As it will be served, if nobody comes between."""
+        fields = {name: value for name, value in asdict(one).items() if name != "base"}
+        return StoredVersion(
+            **fields,
+            number=one.base + 1,
+            warehouse="",
+            as_of=self.as_of,
+            computed_at=self.now,
+            trigger="nightly",
+            operator=OPERATOR,
+        )
+
+    def write(self, file: Path) -> None:
+        """Replace what waits in one move."""
+        told = {
+            "fingerprint": self.fingerprint,
+            "as_of": self.as_of.isoformat(),
+            "now": self.now.isoformat(),
+            "versions": [asdict(one) for one in self.versions],
+            "refused": {str(one): [asdict(problem) for problem in problems] for one, problems in self.refused.items()},
+        }
+        hidden = file.with_suffix(".tmp")
+        hidden.write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
+        hidden.replace(file)
+
+    @classmethod
+    def read(cls, file: Path) -> "_Waiting | None":
+        """What waits; None where nothing does."""
+        try:
+            told = json.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        return cls(
+            told["fingerprint"],
+            date.fromisoformat(told["as_of"]),
+            datetime.fromisoformat(told["now"]),
+            tuple(NewVersion(**one) for one in told["versions"]),
+            {int(one): tuple(Problem(**problem) for problem in problems) for one, problems in told["refused"].items()},
+        )
+
+
+def _file(settings: PipelineSettings) -> Path:
+    return settings.folders.build / "audiences.json"
+
+
+def _stored(settings: PipelineSettings) -> tuple[dict[int, StoredVersion], list[StoredVersion]]:
+    """Versions that are served, and all that counted."""
+    with operational_store(settings) as store:
+        if store is None:
+            return {}, []
+        with store.read() as connection:
+            return (current_versions(connection), read_versions(connection)) if is_there(connection) else ({}, [])
+
+
+def _static_members(con: duckdb.DuckDBPyConnection) -> pa.Table:
+    return con.sql("select * from ingest.static_member order by id").to_arrow_table()
+
+
+def _by_audience(members: pa.Table) -> dict[int, list[str]]:
+    """The ids that are in each static one now."""
+    inside = members.filter(pc.is_null(members["removed_at"]))
+    grouped = inside.group_by("audience_id").aggregate([("one_id", "list")])
+    return dict(zip(grouped["audience_id"].to_pylist(), grouped["one_id_list"].to_pylist(), strict=True))
+
+
+def _members(
+    con: duckdb.DuckDBPyConnection, snapshot: Snapshot, found: Inputs, made: Made, opened: Opened, folder: Path
+) -> dict[int, Bitmap]:
+    """Of everybody who may be asked: calculated now, or last time it went well, or put in by hand."""
+    keys = opened.version.keys
+    former = FormerMembers(folder, made.merges, keys)
+    members: dict[int, Bitmap] = {}
+    for one in snapshot.usable:
+        if one.id in made.members:
+            members[one.id] = made.members[one.id]
+        elif not one.is_smart:
+            members[one.id] = customers_of(con, opened.catalog, found.static.get(one.id, ()), keys)
+        elif one.id in found.served:
+            try:
+                members[one.id] = former.now(found.served[one.id]) & opened.version.everyone
+            except DamagedMembershipsError:
+                continue
+    return members
+
+
+def _again(settings: PipelineSettings, versions: Any, behind: Any) -> dict[int, Bitmap]:
+    wanted = {one.audience_id: one.file for one in versions if one.audience_id in set(behind)}
+    found: dict[int, Bitmap] = {}
+    for file in sorted(set(wanted.values())):
+        found |= read_members(settings.folders.audiences, file, [one for one, of in wanted.items() if of == file])
+    return found
+
+
+def _merges(settings: PipelineSettings) -> Any:
+    with duckdb.connect(str(settings.folders.marts), read_only=True) as con:
+        return read_merges(con)
+
+
+def _facts(made: Made) -> dict[str, str | int | float]:
+    return {
+        "calculated": len(made.versions),
+        "refused": len(made.refused),
+        "entered": sum(one.entered_count for one in made.versions),
+        "left": sum(one.left_count for one in made.versions),
+    }
