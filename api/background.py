@@ -5,6 +5,8 @@ from datetime import timedelta
 
 import structlog
 
+from api.audiences.static_job import change_members
+from api.audiences.static_messages import message_customers
 from api.audit.watch import AuditWatch
 from api.clock import now
 from api.customers.export_service import EXPORT_CUSTOMERS, export_customers
@@ -17,12 +19,18 @@ from api.outbox.transports import transport_of
 from api.settings import ApiSettings
 from api.storage.audience_quotas import Included
 from api.storage.database import Database
+from api.storage.forgetting import CHANGE_MEMBERS, MESSAGE_CUSTOMERS
 from api.upkeep import keep_quotas, sweep
 from segment_engine.runtime.published import PublishedReader
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("cdp.background")
 
-JOB_KINDS: JobKinds = {EXPORT_CUSTOMERS: export_customers, IDENTITY_PREVIEW: preview_identity}
+JOB_KINDS: JobKinds = {
+    EXPORT_CUSTOMERS: export_customers,
+    IDENTITY_PREVIEW: preview_identity,
+    CHANGE_MEMBERS: change_members,
+    MESSAGE_CUSTOMERS: message_customers,
+}
 
 POLL_SECONDS = 1.0
 SWEEP_SECONDS = 60.0

@@ -8,12 +8,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-from api.filters.evaluator import Session
 from sqlalchemy import Connection
 
 from api.access.erased import erased_customers
 from api.customers.sight import Sight
 from api.errors import ConflictError
+from api.filters.evaluator import Session
 from api.jobs.context import Finished, JobContext
 from api.storage.audiences import Calculation, Committed, current_versions
 from api.storage.calculation import Made, calculate, commit, read_inputs

@@ -16,9 +16,9 @@ from typing import Any, Final
 
 import duckdb
 import numpy as np
-from api.audiences.cursor import moment_of, number_of
 from sqlalchemy import Connection, RowMapping, and_, literal, select, tuple_, union_all
 
+from api.audiences.cursor import moment_of, number_of
 from api.storage.audiences import StoredVersion, version_of
 from api.storage.tables.audiences import audience_member, audience_version
 from segment_engine.runtime.bitmaps import Bitmap

@@ -9,19 +9,19 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final
 
-from api.audiences.cursor import decode_cursor, encode_cursor
-from api.customers.asking import Asker
-from api.filters.evaluator import Session
 from sqlalchemy import Connection
 
+from api.audiences.cursor import decode_cursor, encode_cursor
 from api.audiences.log_events import Asked, Change, Event, Sources, Trigger, events
 from api.audiences.member_schemas import LogEntry, LogPage, LogQuery
 from api.audiences.members import directory_of
 from api.audiences.named import Named, matching, operator_names, operators_like
+from api.customers.asking import Asker
 from api.customers.repository import customers_by_key, one_customer
 from api.customers.schemas import CustomerFilter
 from api.customers.service import NO_CUSTOMER, shown
 from api.errors import NotFoundError
+from api.filters.evaluator import Session
 from segment_engine.problems import Problem
 from segment_engine.runtime.bitmaps import Bitmap, of_keys
 

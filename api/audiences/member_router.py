@@ -2,8 +2,6 @@
 
 from typing import Annotated, Any
 
-from api.customers.current import CurrentAsker
-from api.filters.attended import attended
 from fastapi import Path, Query, Request, Response
 from sqlalchemy import Connection
 
@@ -28,9 +26,11 @@ from api.audiences.own_audiences import own_audiences, why_answer
 from api.audiences.recalculation import request_recalculation
 from api.clock import now
 from api.contract import answers
+from api.customers.current import CurrentAsker
 from api.dependencies import CurrentEffects, Filters, Settings, Store
 from api.edge.prefix_router import PrefixRouter
 from api.effects import Reply
+from api.filters.attended import attended
 from api.jobs.router import WakeWorkers
 from api.jobs.schemas import JobAnswer, job_answer
 from api.keyset import Page

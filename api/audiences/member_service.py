@@ -6,11 +6,9 @@ from datetime import datetime
 from typing import Final
 
 import numpy as np
-from api.audiences.cursor import decode_cursor, encode_cursor
-from api.customers.asking import Asker
-from api.filters.evaluator import Session
 from sqlalchemy import Connection, select
 
+from api.audiences.cursor import decode_cursor, encode_cursor
 from api.audiences.member_schemas import (
     CalculationPage,
     CalculationShown,
@@ -22,9 +20,11 @@ from api.audiences.member_schemas import (
 )
 from api.audiences.members import directory_of
 from api.audiences.named import NO_AUDIENCE, Named, by_ids, require_audience
+from api.customers.asking import Asker
 from api.customers.repository import customers_by_key
 from api.customers.service import shown
 from api.errors import ConflictError, InvalidError
+from api.filters.evaluator import Session
 from api.keyset import Page
 from api.storage.audiences import StoredVersion, current_versions, version_of
 from api.storage.database import Database

@@ -10,10 +10,10 @@ from collections.abc import Callable, Hashable
 from datetime import datetime
 from typing import Final, Protocol
 
-from api.filters.audiences import KnownAudiences
-from api.filters.evaluator import Session
 from sqlalchemy import Connection
 
+from api.filters.audiences import KnownAudiences
+from api.filters.evaluator import Session
 from api.storage.audience_members import static_members
 from api.storage.audiences import StoredVersion, current_versions, revision_of, usable_audiences
 from api.storage.database import Database

@@ -4,10 +4,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from api.audiences.repository import holds
 from sqlalchemy import ColumnElement, Connection, select
 
 from api.audiences.member_schemas import AudienceName
+from api.audiences.repository import holds
 from api.errors import NotFoundError
 from api.storage.tables.access import actor
 from api.storage.tables.audiences import audience, tag_group

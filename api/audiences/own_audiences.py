@@ -4,11 +4,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from api.customers.asking import Asker
-from api.filters.evaluator import Session
-from api.filters.explained import told_node
-from api.filters.personal import classes_with
-from api.filters.schemas import Explanation
 from sqlalchemy import Connection
 
 from api.audiences.log_events import Asked, Change, Event, events
@@ -16,9 +11,14 @@ from api.audiences.log_service import sources_of
 from api.audiences.member_schemas import OwnAudience, OwnAudiences, WhyAnswer
 from api.audiences.members import directory_of
 from api.audiences.named import NO_AUDIENCE, Named, by_ids, operator_names
+from api.customers.asking import Asker
 from api.customers.repository import one_customer
 from api.customers.service import NO_CUSTOMER, permissions_on
 from api.errors import ConflictError, NotFoundError
+from api.filters.evaluator import Session
+from api.filters.explained import told_node
+from api.filters.personal import classes_with
+from api.filters.schemas import Explanation
 from api.storage.audiences import StoredVersion, current_versions, stored_rules, usable_audiences
 from segment_engine.problems import Problem
 from segment_engine.runtime.explain import Telling

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from api.audiences.calculation_queue import enqueue_calculation
 from sqlalchemy import Connection
 
 from api.access.actors import Actor
 from api.access.guard import missing
 from api.access.permissions import Permission
+from api.audiences.calculation_queue import enqueue_calculation
 from api.audiences.named import NO_AUDIENCE, Named, by_ids
 from api.audit.log import Entry, append
 from api.caller import Caller
