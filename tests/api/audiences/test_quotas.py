@@ -60,8 +60,9 @@ def test_the_prompts_are_those_of_the_product(make_client: MakeClient) -> None:
         "为保障功能正常使用,请及时续期。联系服务人员扩充。"
     )
     assert bought["tags"]["message_en"] == (
-        "Up to 125 smart tags can be enabled; 0 are, and 125 more can be created and enabled. 20 smart tags expire on "
-        "2199-12-01: please renew them in time so that everything keeps working. Contact our service staff for more."
+        "In all 125 smart tags can be enabled, 0 of them now in use; 125 more can be created and enabled. "
+        "20 smart tags expire on 2199-12-01: please renew them in time so that everything keeps working. "
+        "Contact our service staff for more."
     )
     assert bought["tags"]["expiring"] == {"amount": 20, "on": "2199-12-01"}
     assert bought["segments"] == plain["segments"]
