@@ -19,6 +19,8 @@ from api.background import Background
 from api.catalogue.router import router as catalogue
 from api.clock import now
 from api.contract import install_contract
+from api.customer360.router import kinds_router as activity_kinds
+from api.customer360.router import router as customer360
 from api.customers.export_router import router as exports
 from api.customers.router import router as customers
 from api.edge.install import install_inner_edge, install_outer_edge
@@ -90,8 +92,8 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
     install_outer_edge(app)
     for router in (
-        audit, access, me, customers, exports, catalogue, archive, identity, reviews, privacy, erasures, patients, jobs,
-        files, outbox, operations,
+        audit, access, me, customers, exports, customer360, activity_kinds, catalogue, archive, identity, reviews,
+        privacy, erasures, patients, jobs, files, outbox, operations,
     ):  # fmt: skip
         app.include_router(router)
     install_contract(app)
