@@ -27,6 +27,8 @@ from api.catalogue.router import router as catalogue
 from api.clinics.router import router as clinics
 from api.clock import now
 from api.contract import install_contract
+from api.customer360.router import kinds_router as activity_kinds
+from api.customer360.router import router as customer360
 from api.customers.export_router import router as exports
 from api.customers.router import router as customers
 from api.edge.install import install_inner_edge, install_outer_edge
@@ -100,7 +102,7 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     for router in (
         audit, access, me, clinics, customers, customer_tags, bulk, tag_members, segment_members, exports, catalogue,
         archive, identity, reviews, privacy, erasures, patients, jobs, files, outbox, operations, tag_groups, tags,
-        segments, audience_quota, templates,
+        segments, audience_quota, templates, customer360, activity_kinds,
     ):  # fmt: skip
         app.include_router(router)
     install_contract(app)
