@@ -17,9 +17,10 @@ from api.loop import Loop
 from api.outbox.dispatcher import Dispatcher
 from api.outbox.transports import transport_of
 from api.settings import ApiSettings
+from api.storage.audience_quotas import Included
 from api.storage.database import Database
 from api.storage.forgetting import CHANGE_MEMBERS, MESSAGE_CUSTOMERS
-from api.upkeep import sweep
+from api.upkeep import keep_quotas, sweep
 from segment_engine.runtime.published import PublishedReader
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("cdp.background")
@@ -52,7 +53,10 @@ class Background:
         dispatcher = Dispatcher(database, transport_of(settings), worker=worker_name(), clock=now)
 
         def swept() -> bool:
-            sweep(database, settings.folders.exports, now=now())
+            moment = now()
+            sweep(database, settings.folders.exports, now=moment)
+            today = moment.astimezone(settings.zone).date()
+            keep_quotas(database, Included.by(settings), today=today, now=moment)
             return False
 
         self.audit_watch = AuditWatch(database, settings.zone, now)

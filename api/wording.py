@@ -41,6 +41,8 @@ CHINESE = {
     "too_long": "最多允许 {max_length} 项",
     "union_tag_invalid": "类型标记不正确",
     "union_tag_not_found": "缺少类型标记",
+    # tags
+    "unknown_color": "应为预设颜色,或 #RRGGBB 形式的自定义颜色",
     # text
     "string_type": "应为文本",
     "string_unicode": "文本含有无效字符",

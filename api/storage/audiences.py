@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, and_, func, insert, inspect, or_, select, update
+from sqlalchemy import Connection, and_, func, insert, inspect, not_, or_, select, update
 
 from api.storage.tables.audiences import audience, audience_definition, audience_version
 from segment_engine.problems import Problem
@@ -85,8 +85,9 @@ class Calculation:
 class Committed:
     """What became of a calculation, by audience.
 
-    behind: somebody else's version came between, so that the difference is another one; dropped: nobody wants it any
-    more, since the audience was disabled or deleted, or has been calculated by a later definition
+    done: also what was committed before; behind: somebody else's version came between, so that the difference is
+    another one; dropped: nobody wants it any more, since the audience was disabled or deleted, or what came between is
+    by a later definition, or on later data
     """
 
     done: Sequence[int]
@@ -108,6 +109,11 @@ def usable_audiences(connection: Connection) -> list[StoredAudience]:
         .order_by(columns.id)
     )
     return [StoredAudience(**row) for row in connection.execute(query).mappings()]
+
+
+def revision_of(connection: Connection, audience_id: int) -> int:
+    """How often its members changed, or were calculated."""
+    return int(connection.execute(select(audience.c.revision).where(audience.c.id == audience_id)).scalar_one())
 
 
 def stored_rules(connection: Connection, ids: Collection[int] | None = None) -> list[StoredRule]:
@@ -150,51 +156,86 @@ def version_of(row: Mapping[str, Any] | Any) -> StoredVersion:
 
 
 def commit_versions(connection: Connection, versions: Sequence[NewVersion], calculation: Calculation) -> Committed:
-    """Make the calculation's versions the ones that are served, all in the caller's transaction."""
+    """Make the calculation's versions the ones that are served, all in the caller's transaction; repeated, nothing."""
     ids = [one.audience_id for one in versions]
-    # In one order, so that two who commit at once wait for each other and not in a circle.
-    locked = select(audience.c.id).where(audience.c.id.in_(ids), _usable()).order_by(audience.c.id).with_for_update()
-    usable: set[int] = set(connection.execute(locked).scalars())
-    served = current_versions(connection, ids)
-    done, behind, dropped = [], [], []
+    usable = lock_audiences(connection, ids)
+    served, there = current_versions(connection, ids), _committed(connection, versions)
+    outcome: dict[str, list[int]] = {"new": [], "done": [], "behind": [], "dropped": []}
     for one in versions:
-        current = served.get(one.audience_id)
-        if one.audience_id not in usable or (current is not None and current.definition > one.definition):
-            dropped.append(one.audience_id)
-        elif one.base != (0 if current is None else current.number):
-            behind.append(one.audience_id)
-        else:
-            done.append(one.audience_id)
-    counted = set(done)
-    rows = [_row(one, calculation) for one in versions if one.audience_id in counted]
+        fate = _fate(one, served.get(one.audience_id), calculation) if one.audience_id in usable else "dropped"
+        outcome["done" if one.audience_id in there else fate].append(one.audience_id)
+    new = set(outcome["new"])
+    rows = [_row(one, served.get(one.audience_id), calculation) for one in versions if one.audience_id in new]
     if rows:
         connection.execute(insert(audience_version), rows)
         went_well = {"problems": None, "failed_at": None, "revision": audience.c.revision + 1}
-        connection.execute(update(audience).where(audience.c.id.in_(done)).values(went_well))
-    return Committed(done, behind, dropped)
+        connection.execute(update(audience).where(audience.c.id.in_(new)).values(went_well))
+    return Committed(sorted(outcome["new"] + outcome["done"]), outcome["behind"], outcome["dropped"])
 
 
 def note_refused(connection: Connection, refused: Mapping[int, Sequence[Problem]], *, now: datetime) -> None:
-    """Write down why these could not be calculated; what is served of them stays."""
+    """Write down why these could not be calculated, unless they were calculated since; what is served stays."""
+    newer = select(audience_version.c.audience_id).where(audience_version.c.computed_at >= now)
     for audience_id, problems in sorted(refused.items()):
         told = [asdict(one) for one in problems]
-        connection.execute(update(audience).where(audience.c.id == audience_id).values(problems=told, failed_at=now))
+        columns = audience.c
+        is_newest = or_(columns.failed_at.is_(None), columns.failed_at <= now)
+        statement = update(audience).where(columns.id == audience_id, columns.id.not_in(newer), is_newest)
+        connection.execute(statement.values(problems=told, failed_at=now))
+
+
+def lock_audiences(connection: Connection, ids: Collection[int]) -> set[int]:
+    """Let nobody else change these until the transaction ends; those of them that are usable.
+
+    In one order, so that two who do it at once wait for each other and not in a circle.
+    """
+    columns = audience.c
+    locked = select(columns.id, _usable().label("usable")).where(columns.id.in_(ids))
+    rows = connection.execute(locked.order_by(columns.id).with_for_update()).mappings()
+    return {row["id"] for row in rows if row["usable"]}
+
+
+def _committed(connection: Connection, versions: Sequence[NewVersion]) -> set[int]:
+    """Those that count already: whoever commits them again was killed before it could write that down."""
+    columns = audience_version.c
+    files, ids = {one.file for one in versions}, [one.audience_id for one in versions]
+    query = select(columns.audience_id, columns.file).where(columns.audience_id.in_(ids), columns.file.in_(files))
+    there = {(number, file) for number, file in connection.execute(query)}
+    return {one.audience_id for one in versions if (one.audience_id, one.file) in there}
+
+
+def _fate(one: NewVersion, current: StoredVersion | None, calculation: Calculation) -> str:
+    if current is not None and current.definition > one.definition:
+        return "dropped"
+    if one.base == (0 if current is None else current.number):
+        return "new"
+    is_overtaken = current is not None and current.definition == one.definition and _age(current) > _age(calculation)
+    return "dropped" if is_overtaken else "behind"
+
+
+def _age(one: StoredVersion | Calculation) -> tuple[date, int, str, datetime]:
+    """By what one calculation is newer than another: its day, the version published of that day, its moment."""
+    return one.as_of, len(one.warehouse), one.warehouse, one.computed_at
 
 
 def _usable() -> Any:
     columns = audience.c
-    has_rule = or_(~columns.is_smart, columns.definition.is_not(None))
+    has_rule = or_(not_(columns.is_smart), columns.definition.is_not(None))
     return and_(columns.is_enabled, columns.deleted_at.is_(None), has_rule)
 
 
-def _row(one: NewVersion, calculation: Calculation) -> dict[str, Any]:
+def _row(one: NewVersion, current: StoredVersion | None, calculation: Calculation) -> dict[str, Any]:
+    computed_at = calculation.computed_at
+    # What was calculated meanwhile counted first, and so it does in the order of moments.
+    if current is not None and current.computed_at > computed_at:
+        computed_at = current.computed_at
     return {
         "audience_id": one.audience_id,
         "number": one.base + 1,
         "definition": one.definition,
         "warehouse": calculation.warehouse,
         "as_of": calculation.as_of.isoformat(),
-        "computed_at": calculation.computed_at,
+        "computed_at": computed_at,
         "trigger": calculation.trigger,
         "operator": calculation.operator,
         "member_count": one.member_count,

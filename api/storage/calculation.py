@@ -27,6 +27,7 @@ from api.storage.audiences import (
     StoredVersion,
     commit_versions,
     current_versions,
+    lock_audiences,
     note_refused,
     stored_rules,
     usable_audiences,
@@ -77,7 +78,10 @@ class Made:
 
 def read_inputs(connection: Connection, ids: Collection[int] | None = None) -> Inputs:
     """What there is to calculate: all, or these."""
-    rules, usable = stored_rules(connection, ids), usable_audiences(connection)
+    usable = usable_audiences(connection)
+    enabled = {one.id for one in usable}
+    # On PostgreSQL one may have been enabled between the two queries.
+    rules = [rule for rule in stored_rules(connection, ids) if rule.id in enabled]
     named = {one.id for one in usable if not one.is_smart}
     # Only those that a rule can mean: static ones may have millions of members.
     static = sorted(named & {number for rule in rules for number in _numbers_in(rule.document)})
@@ -129,6 +133,7 @@ def compare_anew(
 
 def commit(connection: Connection, made: Made, calculation: Calculation) -> Committed:
     """Serve what was calculated, and note what could not be, in the caller's transaction."""
+    lock_audiences(connection, {*made.refused, *(one.audience_id for one in made.versions)})
     note_refused(connection, made.refused, now=calculation.computed_at)
     return commit_versions(connection, made.versions, calculation)
 

@@ -62,6 +62,7 @@ def calculate_night(
             published_on=as_of,
             as_of=end_of(as_of, settings.zone),
             layout=read_layout(con, catalog),
+            excluded_clinics=frozenset(snapshot.excluded_clinics),
         )
         static = _by_audience(members)
         found = Inputs(snapshot.rules, snapshot.usable, served, static)

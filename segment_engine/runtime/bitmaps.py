@@ -61,7 +61,17 @@ class Bitmap:
         words = np.zeros(words_for(keys), np.uint64)
         common = min(len(words), len(self.words))
         words[:common] = self.words[:common]
+        if keys % _WORD:
+            words[-1] &= np.uint64((1 << keys % _WORD) - 1)
         return Bitmap(words)
+
+    def holds(self, keys: Keys) -> npt.NDArray[np.bool_]:
+        """Which of these customers are in it, in their order."""
+        word, bit = np.divmod(keys.astype(np.int64), _WORD)
+        inside = word < len(self.words)
+        found = np.zeros(len(keys), bool)
+        found[inside] = (self.words[word[inside]] >> bit[inside].astype(np.uint64)) & np.uint64(1) != 0
+        return found
 
 
 def words_for(keys: int) -> int:

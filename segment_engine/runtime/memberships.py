@@ -4,8 +4,10 @@ A row holds the members as packed bits over `customer_key`, and who entered and 
 file counts is said by pointers, which whoever calculates keeps; how members are found out belongs to `recalculate.py`.
 """
 
+import hashlib
+import os
 import secrets
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,9 +25,15 @@ from segment_engine.runtime.durable import sync
 Keys = npt.NDArray[np.integer]
 
 _WORD: Final = 64
+# The footer's length and Parquet's mark.
+_TAIL: Final = 8
 _NOBODY: Final[Keys] = np.zeros(0, np.int64)
 _KEYS: Final = pa.list_(pa.int32())
 _LISTS: Final = ("entered", "left", "merged")
+# What Arrow makes of damaged bytes, and Python of what Arrow makes of them.
+_UNREADABLE: Final = (
+    OSError, pa.ArrowException, ValueError, LookupError, TypeError, AttributeError, MemoryError, OverflowError,
+)  # fmt: skip
 _SCHEMA: Final = pa.schema(
     [
         ("audience_id", pa.int64()),
@@ -49,7 +57,7 @@ class DamagedMembershipsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Merges:
-    """Keys of customers who were merged away, each with whose it is now."""
+    """Keys of customers who were merged away, each once and with whose it is now, however often that changed."""
 
     old: Keys
     new: Keys
@@ -83,11 +91,13 @@ def read_merges(connection: duckdb.DuckDBPyConnection) -> Merges:
 
 def carried(before: Bitmap, merges: Merges, keys: int) -> Bitmap:
     """The same persons by the keys they have now, over so many keys."""
-    gone = _among(before, merges.old)
+    gone = before.holds(merges.old)
     if not gone.any():
         return before.at_most(keys)
+    old, new = merges.old[gone], merges.new[gone]
     most = max(keys, len(before.words) * _WORD)
-    moved = (before.at_most(most) - of_keys(merges.old[gone], most)) | of_keys(merges.new[gone], most)
+    # A survivor of whom no source tells anything any more may have a key beyond those of all customers.
+    moved = (before.at_most(most) - of_keys(old, most)) | of_keys(new[new < most], most)
     return moved.at_most(keys)
 
 
@@ -98,54 +108,56 @@ def difference(before: Bitmap | None, after: Bitmap, merges: Merges) -> Differen
     most = max(len(before.words), len(after.words)) * _WORD
     before, after = before.at_most(most), after.at_most(most)
     entered, left = changes(before, after)
-    if not len(merges.old):
-        return Difference(entered, left, _NOBODY)
-    held = carried(before, merges, most)
-    joined = entered[_among(held, entered)]
-    return Difference(entered, left, np.sort(np.concatenate([joined, np.intersect1d(left, merges.old)])))
+    joined = entered[carried(before, merges, most).holds(entered)]
+    # Whoever was merged into somebody who neither was in nor is in has left by the rule.
+    parted = merges.old[(before - after).holds(merges.old) & (before | after).holds(merges.new)]
+    return Difference(entered, left, np.union1d(joined, parted))
 
 
 def write_memberships(folder: Path, memberships: Sequence[Membership], *, now: datetime) -> str:
     """Write a file that survives a power cut, and return its name below the folder; a crash leaves none of that name.
 
-    now: gives the name its month and moment; the rest of it is drawn, so that no two are ever equal
+    now: gives the name its month and moment; then something is drawn, so that no two are ever equal, and a digest says
+    what the file ends in
     """
     moment = now.astimezone(UTC)
-    name = f"{moment:%Y-%m}/{moment:%Y%m%dT%H%M%S}-{secrets.token_hex(6)}.parquet"
-    target = folder / name
-    _make(target.parent)
-    hidden = target.with_name(f".{target.name}.tmp")
+    month, stem = folder / f"{moment:%Y-%m}", f"{moment:%Y%m%dT%H%M%S}-{secrets.token_hex(6)}"
+    _make(month)
+    hidden = month / f".{stem}.tmp"
     try:
         # A row group per audience: whoever reads one audience reads nothing of the others.
-        with pq.ParquetWriter(hidden, _SCHEMA, compression="zstd", use_dictionary=False) as writer:
+        with pq.ParquetWriter(
+            hidden, _SCHEMA, compression="zstd", use_dictionary=False, write_page_checksum=True
+        ) as writer:
             for one in sorted(memberships, key=lambda one: one.audience_id):
                 writer.write_table(pa.Table.from_pylist([_row(one)], _SCHEMA))
         sync(hidden)
+        target = month / f"{stem}-{_digest_of_footer(hidden)}.parquet"
         hidden.replace(target)
     except BaseException:
         hidden.unlink(missing_ok=True)
         raise
-    sync(target.parent)
-    return name
+    sync(month)
+    return f"{month.name}/{target.name}"
 
 
 def read_memberships(folder: Path, file: str, audience_ids: Collection[int]) -> dict[int, Membership]:
     """Rows of these audiences; raises DamagedMembershipsError when there is one without."""
     return {
-        row["audience_id"]: Membership(row["audience_id"], _bitmap(row["members"]), _difference(row))
-        for row in _rows(folder, file, audience_ids, ["audience_id", "members", *_LISTS])
+        audience_id: Membership(audience_id, _bitmap(row["members"]), _difference(row))
+        for audience_id, row in _rows(folder, file, audience_ids, ["members", *_LISTS]).items()
     }
 
 
 def read_members(folder: Path, file: str, audience_ids: Collection[int]) -> dict[int, Bitmap]:
     """The members alone; raises DamagedMembershipsError."""
-    rows = _rows(folder, file, audience_ids, ["audience_id", "members"])
-    return {row["audience_id"]: _bitmap(row["members"]) for row in rows}
+    rows = _rows(folder, file, audience_ids, ["members"])
+    return {audience_id: _bitmap(row["members"]) for audience_id, row in rows.items()}
 
 
 def read_differences(folder: Path, file: str, audience_ids: Collection[int]) -> dict[int, Difference]:
     """What a calculation changed, without the members; raises DamagedMembershipsError."""
-    return {row["audience_id"]: _difference(row) for row in _rows(folder, file, audience_ids, ["audience_id", *_LISTS])}
+    return {one: _difference(row) for one, row in _rows(folder, file, audience_ids, _LISTS).items()}
 
 
 def sweep_memberships(folder: Path, kept: Collection[str], *, before: datetime) -> list[str]:
@@ -158,15 +170,6 @@ def sweep_memberships(folder: Path, kept: Collection[str], *, before: datetime) 
             file.unlink(missing_ok=True)
             swept.append(name)
     return swept
-
-
-def _among(members: Bitmap, keys: Keys) -> npt.NDArray[np.bool_]:
-    """Of each key, whether it is one of the members."""
-    words, bits = np.divmod(keys, _WORD)
-    inside = words < len(members.words)
-    found = np.zeros(len(keys), bool)
-    found[inside] = (members.words[words[inside]] >> bits[inside].astype(np.uint64)) & np.uint64(1) == 1
-    return found
 
 
 def _make(folder: Path) -> None:
@@ -187,27 +190,49 @@ def _row(one: Membership) -> dict[str, Any]:
     }
 
 
-def _difference(row: dict[str, Any]) -> Difference:
-    return Difference(*(np.array(row[name], np.int64) for name in _LISTS))
+def _difference(row: Mapping[str, pa.Scalar]) -> Difference:
+    return Difference(*(row[name].values.to_numpy().astype(np.int64) for name in _LISTS))
 
 
-def _bitmap(packed: bytes) -> Bitmap:
-    return Bitmap(np.frombuffer(packed, "<u8").astype(np.uint64, copy=False))
+def _bitmap(packed: pa.BinaryScalar) -> Bitmap:
+    return Bitmap(np.frombuffer(packed.as_py(), "<u8").astype(np.uint64, copy=False))
 
 
-def _rows(folder: Path, file: str, audience_ids: Collection[int], columns: list[str]) -> Iterable[dict[str, Any]]:
+def _rows(
+    folder: Path, file: str, audience_ids: Collection[int], columns: Sequence[str]
+) -> dict[int, dict[str, pa.Scalar]]:
+    """By audience; nothing is read of the others."""
     wanted = set(audience_ids)
+    found: dict[int, dict[str, pa.Scalar]] = {}
     try:
-        with pq.ParquetFile(folder / file, memory_map=True) as opened:
-            groups = [number for number in range(opened.num_row_groups) if _id_in(opened, number) in wanted]
-            rows: list[dict[str, Any]] = opened.read_row_groups(groups, columns=columns).to_pylist() if groups else []
-    except (OSError, pa.ArrowException, KeyError) as error:
+        _require_footer(folder / file)
+        with pq.ParquetFile(folder / file, memory_map=True, page_checksum_verification=True) as opened:
+            for group in range(opened.num_row_groups):
+                if _id_in(opened, group) in wanted:
+                    table = opened.read_row_group(group, columns=["audience_id", *columns])
+                    found[table["audience_id"][0].as_py()] = {name: table[name][0] for name in columns}
+    except _UNREADABLE as error:
         raise DamagedMembershipsError(file, error) from error
-    if missing := wanted - {row["audience_id"] for row in rows}:
+    if missing := wanted - found.keys():
         raise DamagedMembershipsError(file, f"no row of {sorted(missing)}")
-    return rows
+    return found
+
+
+def _require_footer(file: Path) -> None:
+    """Pages have checksums of their own; where they are, and which is whose, only the name vouches for."""
+    digest = _digest_of_footer(file)
+    if not file.stem.endswith(f"-{digest}"):
+        raise ValueError("its footer is not the one that was written")
+
+
+def _digest_of_footer(file: Path) -> str:
+    """Of what stands behind the pages; raises OSError, ValueError."""
+    with file.open("rb") as opened:
+        opened.seek(-_TAIL, os.SEEK_END)
+        length = int.from_bytes(opened.read(4), "little")
+        opened.seek(-_TAIL - length, os.SEEK_END)
+        return hashlib.sha256(opened.read()).hexdigest()[:12]
 
 
 def _id_in(opened: pq.ParquetFile, group: int) -> int:
-    statistics = opened.metadata.row_group(group).column(0).statistics
-    return int(statistics.min)
+    return int(opened.metadata.row_group(group).column(0).statistics.min)

@@ -11,6 +11,7 @@ from typing import Any, Final
 import duckdb
 
 from segment_engine.checked import CheckedGroup, CheckedNode
+from segment_engine.clinics import without_clinics
 from segment_engine.compile import check, compile_many
 from segment_engine.predicates import InAudience
 from segment_engine.problems import InvalidFilterError, Problem, pointer
@@ -49,16 +50,16 @@ def recalculate(
     *,
     asking: Asking,
     others: Members,
-    rewritten: Callable[[CheckedGroup], CheckedGroup] = lambda checked: checked,
     workers: int = 2,
 ) -> Calculated:
     """Calculate the rules in one pass, each after those that it refers to.
 
     asking: which fields, tags and segments there are; others: members of those that are referred to and no rule of
-    these; rewritten: what becomes of a filter before it is answered. Raises duckdb.InterruptException.
+    these. Clinics that the version excludes are left out here. Raises duckdb.InterruptException.
     """
     checked, refused = _checked(rules, opened, asking)
-    ordered = {one: rewritten(checked[one]) for one in _in_order(checked, refused)}
+    clinics = opened.excluded_clinics
+    ordered = {one: without_clinics(checked[one], clinics) for one in _in_order(checked, refused)}
     sound = {one: tree for one, tree in ordered.items() if not _is_held_back(one, tree, refused)}
 
     def read(some: Mapping[InAudience, CheckedGroup], known: Members) -> dict[InAudience, Bitmap]:
@@ -71,7 +72,8 @@ def recalculate(
         return Calculated(read(sound, others), refused)
     except duckdb.InterruptException:
         raise
-    except duckdb.Error:
+    # Whatever it is, a mistake of the engine's own too: a night does not fail for the sake of one rule.
+    except Exception:
         return _one_by_one(sound, refused, read, others)
 
 
@@ -128,7 +130,7 @@ def _one_by_one(
     read: Callable[[Mapping[InAudience, CheckedGroup], Members], dict[InAudience, Bitmap]],
     others: Members,
 ) -> Calculated:
-    """Something in the whole plan fails: all but that are answered each by itself."""
+    """Something in the whole plan fails: all but that are answered, each by itself."""
     members: dict[InAudience, Bitmap] = {}
 
     def known(one: InAudience) -> Bitmap:
@@ -141,7 +143,7 @@ def _one_by_one(
             members |= read({one: tree}, known)
         except duckdb.InterruptException:
             raise
-        except duckdb.Error as error:
+        except Exception as error:
             refused[one] = (_unanswered(error),)
     return Calculated(members, refused)
 
@@ -165,6 +167,6 @@ def _because(named: InAudience, place: str) -> Problem:
     )
 
 
-def _unanswered(error: duckdb.Error) -> Problem:
+def _unanswered(error: Exception) -> Problem:
     told = type(error).__name__
     return Problem("not_answered", "", f"规则计算出错({told})", f"The rule could not be answered ({told}).")

@@ -8,9 +8,9 @@ from fastapi.testclient import TestClient
 
 from api.access.permissions import Permission
 from tests.api.access.people import once, other, store_of
-from tests.api.audiences.conftest import Merged
-from tests.api.audiences.static import OF_CLINIC, TAGS, customers, job_of, make, members
-from tests.api.audiences.test_static_routes import also_at, audited
+from tests.api.members.conftest import Merged
+from tests.api.members.static import OF_CLINIC, TAGS, customers, job_of, make, members
+from tests.api.members.test_static_routes import also_at, audited
 from tests.api.probe import found
 from tests.api.uploads.tables import corner_to_corner, xlsx
 

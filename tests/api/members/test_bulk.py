@@ -12,9 +12,9 @@ from api.storage.tables.customers import customer_consent
 from api.storage.tables.jobs import job as jobs
 from api.storage.tables.outbox import outbox
 from tests.api.access.people import other, store_of
-from tests.api.audiences.conftest import Merged
-from tests.api.audiences.static import EVERYBODY, OF_CLINIC, customers, job_of, make, members, post
-from tests.api.audiences.test_static_routes import audited
+from tests.api.members.conftest import Merged
+from tests.api.members.static import EVERYBODY, OF_CLINIC, customers, job_of, make, members, post
+from tests.api.members.test_static_routes import audited
 from tests.api.probe import found
 
 BULK = "/v1/customers/bulk"

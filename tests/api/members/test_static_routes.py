@@ -13,8 +13,8 @@ from api.storage.tables.audiences import audience
 from api.storage.tables.audit import audit_log
 from pipelines.settings import PipelineSettings
 from tests.api.access.people import actor_of, give, other, store_of
-from tests.api.audiences.conftest import Merged
-from tests.api.audiences.static import (
+from tests.api.members.conftest import Merged
+from tests.api.members.static import (
     OF_CLINIC,
     TAGS,
     calculated,
