@@ -98,9 +98,9 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
     install_outer_edge(app)
     for router in (
-        audit, access, me, clinics, customers, customer_tags, bulk, exports, catalogue, archive, identity, reviews,
-        privacy, erasures, patients, jobs, files, outbox, operations, tag_groups, tags, segments, tag_members,
-        segment_members, audience_quota, templates,
+        audit, access, me, clinics, customers, customer_tags, bulk, tag_members, segment_members, exports, catalogue,
+        archive, identity, reviews, privacy, erasures, patients, jobs, files, outbox, operations, tag_groups, tags,
+        segments, audience_quota, templates,
     ):  # fmt: skip
         app.include_router(router)
     install_contract(app)

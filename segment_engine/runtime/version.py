@@ -146,8 +146,8 @@ def customers_of(connection: duckdb.DuckDBPyConnection, catalog: Catalog, one_id
     """Who has these ids now, or had one of them before a merge; ids of nobody are passed over."""
     text = (
         f"select customer_key from told inner join {catalog.customers} using (one_id) union all "
-        f"select customer_key from {catalog.customers} inner join marts.one_id_alias as alias using (customer_key) "
-        "inner join told on told.one_id = alias.old_one_id"
+        "select customer_key from told inner join marts.one_id_alias on told.one_id = one_id_alias.old_one_id "
+        f"inner join {catalog.customers} using (customer_key)"
     )
     # As Arrow: bound as a list, hundreds of thousands of ids take four times as long.
     told = connection.from_arrow(pa.table({"one_id": pa.array(one_ids, pa.string())})).query("told", text)

@@ -21,7 +21,7 @@ from api.storage.tables.audiences import audience
 from api.storage.tables.audit import audit_log
 from api.storage.tables.jobs import job
 from tests.api.access.people import other, store_of
-from tests.api.members.static import EVERYBODY, PIECE, TAGS, customers, make, members, post
+from tests.api.static_members.static import EVERYBODY, PIECE, TAGS, customers, make, members, post
 from tests.stores import StoreSettings
 
 Meanwhile = Callable[[int], None]
@@ -92,7 +92,14 @@ def test_a_job_whose_process_is_killed_is_gone_on_with_and_ends_with_the_same(
     tag, before = make(database), customers(idle, 3)
     post(idle, f"/v1/tags/{tag}/members", one_ids=before)
     place = asked(idle, tag)
-    command = [sys.executable, "-m", "tests.api.members.dying_worker", str(tmp_path / "data"), "3", *store.values()]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.api.static_members.dying_worker",
+        str(tmp_path / "data"),
+        "3",
+        *store.values(),
+    ]
 
     died = subprocess.run(command, check=False, capture_output=True)
     left_behind = len(members(database, tag))

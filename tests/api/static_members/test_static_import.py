@@ -8,10 +8,10 @@ from fastapi.testclient import TestClient
 
 from api.access.permissions import Permission
 from tests.api.access.people import once, other, store_of
-from tests.api.members.conftest import Merged
-from tests.api.members.static import OF_CLINIC, TAGS, customers, job_of, make, members
-from tests.api.members.test_static_routes import also_at, audited
 from tests.api.probe import found
+from tests.api.static_members.conftest import Merged
+from tests.api.static_members.static import OF_CLINIC, TAGS, customers, job_of, make, members
+from tests.api.static_members.test_static_routes import also_at, audited
 from tests.api.uploads.tables import corner_to_corner, xlsx
 
 CSV = "text/csv; charset=utf-8"

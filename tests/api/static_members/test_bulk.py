@@ -12,10 +12,10 @@ from api.storage.tables.customers import customer_consent
 from api.storage.tables.jobs import job as jobs
 from api.storage.tables.outbox import outbox
 from tests.api.access.people import other, store_of
-from tests.api.members.conftest import Merged
-from tests.api.members.static import EVERYBODY, OF_CLINIC, customers, job_of, make, members, post
-from tests.api.members.test_static_routes import audited
 from tests.api.probe import found
+from tests.api.static_members.conftest import Merged
+from tests.api.static_members.static import EVERYBODY, OF_CLINIC, customers, job_of, make, members, post
+from tests.api.static_members.test_static_routes import audited
 
 BULK = "/v1/customers/bulk"
 TASK = {"name": "国庆关怀", "text": "祝您节日快乐\n拒收请回复R"}

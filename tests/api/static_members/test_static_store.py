@@ -18,7 +18,7 @@ from api.storage.tables.customers import erasure_request
 from segment_engine.catalog import Catalog
 from segment_engine.runtime.former_ids import former_ids
 from segment_engine.runtime.version import customers_of
-from tests.api.members.static import make, members, revision, rows_of
+from tests.api.static_members.static import make, members, revision, rows_of
 from tests.at_once import at_once
 
 NOON = datetime(2026, 11, 20, 4, tzinfo=UTC)

@@ -13,8 +13,9 @@ from api.storage.tables.audiences import audience
 from api.storage.tables.audit import audit_log
 from pipelines.settings import PipelineSettings
 from tests.api.access.people import actor_of, give, other, store_of
-from tests.api.members.conftest import Merged
-from tests.api.members.static import (
+from tests.api.probe import found
+from tests.api.static_members.conftest import Merged
+from tests.api.static_members.static import (
     OF_CLINIC,
     TAGS,
     calculated,
@@ -26,7 +27,6 @@ from tests.api.members.static import (
     post,
     rows_of,
 )
-from tests.api.probe import found
 from tests.at_once import at_once
 
 KINDS = pytest.mark.parametrize("kind", ["tag", "segment"])

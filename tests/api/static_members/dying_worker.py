@@ -1,6 +1,6 @@
 """A worker that the machine takes away in the middle of a job, after so many pieces of it are done.
 
-`python -m tests.api.members.dying_worker DATA_DIR PIECES [DATABASE_URL]`
+`python -m tests.api.static_members.dying_worker DATA_DIR PIECES [DATABASE_URL]`
 """
 
 import os
@@ -19,7 +19,7 @@ from api.jobs.worker import Worker
 from api.settings import ApiSettings
 from api.storage.database import Database
 from segment_engine.runtime.published import PublishedReader
-from tests.api.members.static import PIECE
+from tests.api.static_members.static import PIECE
 
 
 def main() -> None:
