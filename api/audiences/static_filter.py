@@ -6,6 +6,7 @@ calculated last.
 """
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -26,7 +27,7 @@ from segment_engine.depends import depends_on
 from segment_engine.predicates import InAudience
 from segment_engine.problems import InvalidFilterError, Problem
 from segment_engine.runtime.audiences import AudienceReader
-from segment_engine.runtime.bitmaps import Bitmap, nobody
+from segment_engine.runtime.bitmaps import Bitmap
 from segment_engine.runtime.engine_layout import read_layout
 from segment_engine.runtime.limited import Budget, QueryTimeoutError
 from segment_engine.runtime.memberships import DamagedMembershipsError, read_merges
@@ -83,18 +84,9 @@ def meant(
         layout=read_layout(cursor, catalog),
     )
 
-    former = FormerMembers(settings.folders.audiences, read_merges(cursor), opened.version.keys)
-    served = current_versions(connection)
-    smart = {one.id for one in usable_audiences(connection) if one.is_smart}
-
-    def members(one: InAudience) -> Bitmap:
-        if one.id not in smart:
-            one_ids = static_members(connection, [one.id])[one.id]
-            return customers_of(cursor, catalog, one_ids, opened.version.keys)
-        return former.now(served[one.id]) if one.id in served else nobody(opened.version.keys)
-
+    members = _Members(cursor, connection, catalog, settings.folders.audiences, opened.version.keys)
     plan = compile_many({PATH: checked}, opened.as_of, opened.known)
-    reader = AudienceReader(cursor, opened.version, members)
+    reader = AudienceReader(cursor, opened.version, members.of)
     try:
         answer = Budget(LONGEST_SECONDS).run(lambda: reader.read(plan), reader.stop)
     except QueryTimeoutError as error:
@@ -102,3 +94,24 @@ def meant(
     except DamagedMembershipsError:
         raise NotReadyError(MEMBERS_LOST) from None
     return answer.members[PATH]
+
+
+class _Members:
+    """Who is in the tags and segments that one filter names."""
+
+    def __init__(
+        self, cursor: duckdb.DuckDBPyConnection, connection: Connection, catalog: Catalog, folder: Path, keys: int
+    ) -> None:
+        self._cursor = cursor
+        self._connection = connection
+        self._catalog = catalog
+        self._folder = folder
+        self._keys = keys
+
+    def of(self, one: InAudience) -> Bitmap:
+        """Its members now; of a smart one those of its last calculation, nobody before the first."""
+        served = current_versions(self._connection, [one.id]).get(one.id)
+        if served is not None:
+            return FormerMembers(self._folder, read_merges(self._cursor), self._keys).now(served)
+        one_ids = static_members(self._connection, [one.id])[one.id]
+        return customers_of(self._cursor, self._catalog, one_ids, self._keys)

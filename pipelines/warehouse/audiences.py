@@ -74,7 +74,11 @@ def calculate_night(
             snapshot.named, _members(con, snapshot, found, made, opened, folders.audiences), versions + tonight
         )
         rows = write_tables(con, told, folders.audiences, members)
-    waiting.write(_file(settings))
+    if made.versions or made.refused:
+        waiting.write(_file(settings))
+    else:
+        # Where nobody has opened the API yet there is not even a store.
+        _file(settings).unlink(missing_ok=True)
     return Report(rows, _facts(made))
 
 

@@ -12,8 +12,11 @@ from api.access.actors import Level, ScopeChannel
 from api.access.permissions import Permission
 from api.clock import now
 from api.storage.audience_members import static_members
+from api.storage.audiences import Calculation, NewVersion, commit_versions
 from api.storage.database import Database
-from api.storage.tables.audiences import audience, audience_member, tag_group
+from api.storage.tables.audiences import audience, audience_definition, audience_member, tag_group
+from segment_engine.runtime.memberships import Difference, Membership, write_memberships
+from segment_engine.runtime.version import customers_of
 from tests.api.access.people import once
 
 _NUMBER = itertools.count(1)
@@ -81,3 +84,24 @@ def job_of(client: TestClient, answer: Any, headers: dict[str, str] | None = Non
             return job
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def make_smart(database: Database) -> int:
+    """A smart tag with a published definition, not calculated yet."""
+    smart = make(database, is_smart=True, definition=1)
+    rule = {"audience_id": smart, "number": 1, "filter": EVERYBODY, "note": "", "created_at": now(), "created_by": "x"}
+    database.write(lambda connection: connection.execute(insert(audience_definition).values(rule)))
+    return smart
+
+
+def calculated(client: TestClient, audience_id: int, one_ids: list[str]) -> None:
+    """Let these customers be whom a smart one meant when it was calculated last."""
+    state: Any = client.app.state  # type: ignore[attr-defined]
+    with state.reader.cursor() as (cursor, pointer):
+        found = customers_of(cursor, state.catalogs.of(pointer), one_ids, 1 << 16)
+    nobody = found.keys()[:0]
+    membership = Membership(audience_id, found, Difference(found.keys(), nobody, nobody))
+    file = write_memberships(state.settings.folders.audiences, [membership], now=now())
+    version = NewVersion(audience_id, 0, 1, len(found), len(found), 0, file)
+    calculation = Calculation(pointer.version, pointer.as_of, now(), "manual", "test")
+    state.database.write(lambda connection: commit_versions(connection, [version], calculation))

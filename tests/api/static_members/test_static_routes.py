@@ -15,7 +15,18 @@ from pipelines.settings import PipelineSettings
 from tests.api.access.people import actor_of, give, other, store_of
 from tests.api.probe import found
 from tests.api.static_members.conftest import Merged
-from tests.api.static_members.static import OF_CLINIC, TAGS, customers, job_of, make, members, post, rows_of
+from tests.api.static_members.static import (
+    OF_CLINIC,
+    TAGS,
+    calculated,
+    customers,
+    job_of,
+    make,
+    make_smart,
+    members,
+    post,
+    rows_of,
+)
 from tests.at_once import at_once
 
 KINDS = pytest.mark.parametrize("kind", ["tag", "segment"])
@@ -294,6 +305,30 @@ def test_a_filter_may_name_static_tags_and_meets_the_customers_in_reach(
 
     assert job["result"]["added"] == 1
     assert members(store_of(client), tag) == [own]
+
+
+def test_a_filter_may_name_a_smart_tag_and_means_its_last_members(client: TestClient) -> None:
+    database, (a, b) = store_of(client), customers(client, 2)
+    smart, never, tag = make_smart(database), make_smart(database), make(database)
+    calculated(client, smart, [a, b])
+
+    body = {"combinator": "and", "rules": [{"kind": "tag", "operator": "in", "tag_ids": [smart, never]}]}
+    job = job_of(client, post(client, place("tag", tag), filter=body))
+
+    assert job["result"]["added"] == 2
+    assert members(database, tag) == sorted([a, b])
+
+
+def test_a_smart_tag_whose_members_are_lost_stops_the_job_with_a_reason(client: TestClient) -> None:
+    smart, tag = make_smart(store_of(client)), make(store_of(client))
+    calculated(client, smart, customers(client, 1))
+    for file in client.app.state.settings.folders.audiences.glob("*"):  # type: ignore[attr-defined]
+        file.unlink()
+
+    body = {"combinator": "and", "rules": [{"kind": "tag", "operator": "in", "tag_ids": [smart]}]}
+    job = job_of(client, post(client, place("tag", tag), filter=body))
+
+    assert (job["status"], [one["code"] for one in job["problems"]]) == ("failed", ["members_lost"])
 
 
 def also_at(client: TestClient, headers: dict[str, str], clinic: str, *permissions: str) -> None:
