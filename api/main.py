@@ -25,6 +25,9 @@ from api.edge.install import install_inner_edge, install_outer_edge
 from api.edge.logs import configure_logging
 from api.edge.unknown_parameters import UnknownParameters
 from api.files.router import router as files
+from api.filters.audiences import NoAudiences
+from api.filters.evaluator import FilterEvaluator
+from api.filters.router import router as filter_routes
 from api.identity.archive_router import router as archive
 from api.identity.review_router import router as reviews
 from api.identity.router import router as identity
@@ -48,7 +51,10 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     settings = settings or ApiSettings()
     configure_logging()
     reader = PublishedReader(settings.folders, timezone=settings.timezone, threads=settings.api_threads)
+    catalogs = PublishedCatalogs(settings.folders)
     database = Database(settings)
+    # Where tags and segments come from is said here and nowhere else.
+    filters = FilterEvaluator(reader, catalogs, NoAudiences(), timezone=settings.timezone)
     last_used = LastUsed(database)
 
     @asynccontextmanager
@@ -56,7 +62,7 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
         open_store(settings, database, now=now())
         last_used.start()
         # New with every start: an application may be started again, a thread may not.
-        background = app.state.background = Background(settings, database, reader)
+        background = app.state.background = Background(settings, database, reader, filters)
         background.start()
         yield
         # In threads: what they wait for may itself wait for the loop.
@@ -80,9 +86,10 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
             public(page.endpoint)
     app.state.settings = settings
     app.state.reader = reader
-    app.state.catalogs = PublishedCatalogs(settings.folders)
+    app.state.catalogs = catalogs
+    app.state.filters = filters
     app.state.database = database
-    app.state.background = Background(settings, database, reader)
+    app.state.background = Background(settings, database, reader, filters)
     app.state.credentials = Credentials(database, last_used, PatientLinks(database, reader), _issuer(settings))
     app.state.metrics = Metrics()
     app.state.shutting_down = False
@@ -90,8 +97,8 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
     install_outer_edge(app)
     for router in (
-        audit, access, me, customers, exports, catalogue, archive, identity, reviews, privacy, erasures, patients, jobs,
-        files, outbox, operations,
+        audit, access, me, customers, exports, catalogue, filter_routes, archive,
+        identity, reviews, privacy, erasures, patients, jobs, files, outbox, operations,
     ):  # fmt: skip
         app.include_router(router)
     install_contract(app)
