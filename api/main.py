@@ -19,6 +19,8 @@ from api.background import Background
 from api.catalogue.router import router as catalogue
 from api.clock import now
 from api.contract import install_contract
+from api.customer_list.router import router as customer_list
+from api.customer_list.saved_router import router as saved_filters
 from api.customers.export_router import router as exports
 from api.customers.router import router as customers
 from api.edge.install import install_inner_edge, install_outer_edge
@@ -97,7 +99,7 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
     install_outer_edge(app)
     for router in (
-        audit, access, me, customers, exports, catalogue, filter_routes, archive,
+        audit, access, me, customer_list, saved_filters, customers, exports, catalogue, filter_routes, archive,
         identity, reviews, privacy, erasures, patients, jobs, files, outbox, operations,
     ):  # fmt: skip
         app.include_router(router)

@@ -3,7 +3,7 @@
 Columns and walls (keys, checks) only; what may be written when belongs to the domains.
 """
 
-from api.storage.tables import access, audit, customers, idempotency, identity, jobs, outbox
+from api.storage.tables import access, audit, customer_list, customers, idempotency, identity, jobs, outbox
 from api.storage.tables.base import METADATA
 
-__all__ = ["METADATA", "access", "audit", "customers", "idempotency", "identity", "jobs", "outbox"]
+__all__ = ["METADATA", "access", "audit", "customer_list", "customers", "idempotency", "identity", "jobs", "outbox"]
