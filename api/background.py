@@ -10,6 +10,7 @@ from api.audiences.static_messages import message_customers
 from api.audit.watch import AuditWatch
 from api.clock import now
 from api.customers.export_service import EXPORT_CUSTOMERS, export_customers
+from api.filters.evaluator import FilterEvaluator
 from api.identity.preview import IDENTITY_PREVIEW, preview_identity
 from api.jobs.context import JobKinds, Services
 from api.jobs.worker import Worker, worker_name
@@ -41,9 +42,14 @@ class Background:
     """Workers, the outbox's dispatcher, the sweeper and the audit log's watch of one process."""
 
     def __init__(
-        self, settings: ApiSettings, database: Database, reader: PublishedReader, kinds: JobKinds = JOB_KINDS
+        self,
+        settings: ApiSettings,
+        database: Database,
+        reader: PublishedReader,
+        filters: FilterEvaluator,
+        kinds: JobKinds = JOB_KINDS,
     ) -> None:
-        services = Services(database, settings, reader, now)
+        services = Services(database, settings, reader, now, filters)
         lease = timedelta(seconds=settings.job_lease_seconds)
         self._workers = [Worker(kinds, services, name=worker_name(), lease=lease) for _ in range(settings.job_workers)]
         self._worker_loops = [

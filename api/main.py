@@ -29,12 +29,17 @@ from api.clock import now
 from api.contract import install_contract
 from api.customer360.router import kinds_router as activity_kinds
 from api.customer360.router import router as customer360
+from api.customer_list.router import router as customer_list
+from api.customer_list.saved_router import router as saved_filters
 from api.customers.export_router import router as exports
 from api.customers.router import router as customers
 from api.edge.install import install_inner_edge, install_outer_edge
 from api.edge.logs import configure_logging
 from api.edge.unknown_parameters import UnknownParameters
 from api.files.router import router as files
+from api.filters.audiences import NoAudiences
+from api.filters.evaluator import FilterEvaluator
+from api.filters.router import router as filter_routes
 from api.identity.archive_router import router as archive
 from api.identity.review_router import router as reviews
 from api.identity.router import router as identity
@@ -58,7 +63,10 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     settings = settings or ApiSettings()
     configure_logging()
     reader = PublishedReader(settings.folders, timezone=settings.timezone, threads=settings.api_threads)
+    catalogs = PublishedCatalogs(settings.folders)
     database = Database(settings)
+    # Where tags and segments come from is said here and nowhere else.
+    filters = FilterEvaluator(reader, catalogs, NoAudiences(), timezone=settings.timezone)
     last_used = LastUsed(database)
 
     @asynccontextmanager
@@ -66,7 +74,7 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
         open_store(settings, database, now=now())
         last_used.start()
         # New with every start: an application may be started again, a thread may not.
-        background = app.state.background = Background(settings, database, reader)
+        background = app.state.background = Background(settings, database, reader, filters)
         background.start()
         yield
         # In threads: what they wait for may itself wait for the loop.
@@ -90,9 +98,10 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
             public(page.endpoint)
     app.state.settings = settings
     app.state.reader = reader
-    app.state.catalogs = PublishedCatalogs(settings.folders)
+    app.state.catalogs = catalogs
+    app.state.filters = filters
     app.state.database = database
-    app.state.background = Background(settings, database, reader)
+    app.state.background = Background(settings, database, reader, filters)
     app.state.credentials = Credentials(database, last_used, PatientLinks(database, reader), _issuer(settings))
     app.state.metrics = Metrics()
     app.state.shutting_down = False
@@ -102,7 +111,7 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     for router in (
         audit, access, me, clinics, customers, customer_tags, bulk, tag_members, segment_members, exports, catalogue,
         archive, identity, reviews, privacy, erasures, patients, jobs, files, outbox, operations, tag_groups, tags,
-        segments, audience_quota, templates, customer360, activity_kinds,
+        segments, audience_quota, templates, customer360, activity_kinds, customer_list, saved_filters, filter_routes,
     ):  # fmt: skip
         app.include_router(router)
     install_contract(app)
