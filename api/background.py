@@ -5,6 +5,8 @@ from datetime import timedelta
 
 import structlog
 
+from api.audiences.calculation import recalculate
+from api.audiences.calculation_queue import RECALCULATE
 from api.audiences.static_job import change_members
 from api.audiences.static_messages import message_customers
 from api.audit.watch import AuditWatch
@@ -30,6 +32,7 @@ JOB_KINDS: JobKinds = {
     EXPORT_CUSTOMERS: export_customers,
     IDENTITY_PREVIEW: preview_identity,
     CHANGE_MEMBERS: change_members,
+    RECALCULATE: recalculate,
     MESSAGE_CUSTOMERS: message_customers,
 }
 

@@ -16,6 +16,9 @@ from api.access.oidc import Issuer
 from api.access_admin.router import me
 from api.access_admin.router import router as access
 from api.audiences.group_router import router as tag_groups
+from api.audiences.member_router import of_customers as audiences_of_customers
+from api.audiences.member_router import router as audiences
+from api.audiences.members import Members
 from api.audiences.quota_router import router as audience_quota
 from api.audiences.segment_router import router as segments
 from api.audiences.static_customer_router import bulk, customer_tags
@@ -37,7 +40,6 @@ from api.edge.install import install_inner_edge, install_outer_edge
 from api.edge.logs import configure_logging
 from api.edge.unknown_parameters import UnknownParameters
 from api.files.router import router as files
-from api.filters.audiences import NoAudiences
 from api.filters.evaluator import FilterEvaluator
 from api.filters.router import router as filter_routes
 from api.identity.archive_router import router as archive
@@ -66,7 +68,7 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     catalogs = PublishedCatalogs(settings.folders)
     database = Database(settings)
     # Where tags and segments come from is said here and nowhere else.
-    filters = FilterEvaluator(reader, catalogs, NoAudiences(), timezone=settings.timezone)
+    filters = FilterEvaluator(reader, catalogs, Members(database, reader, settings.folders), timezone=settings.timezone)
     last_used = LastUsed(database)
 
     @asynccontextmanager
@@ -109,9 +111,10 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
     install_outer_edge(app)
     for router in (
-        audit, access, me, clinics, customers, customer_tags, bulk, tag_members, segment_members, exports, catalogue,
-        archive, identity, reviews, privacy, erasures, patients, jobs, files, outbox, operations, tag_groups, tags,
-        segments, audience_quota, templates, customer360, activity_kinds, customer_list, saved_filters, filter_routes,
+        audit, access, me, clinics, customer_list, saved_filters, bulk, customer_tags, audiences_of_customers,
+        customers, tag_members, segment_members, exports, catalogue, archive, identity, reviews, privacy, erasures,
+        patients, jobs, files, outbox, operations, tag_groups, tags, segments, audience_quota, templates, customer360,
+        activity_kinds, filter_routes, audiences,
     ):  # fmt: skip
         app.include_router(router)
     install_contract(app)

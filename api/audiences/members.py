@@ -7,7 +7,7 @@ here.
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final, Protocol
 
 from sqlalchemy import Connection
@@ -16,6 +16,7 @@ from api.filters.audiences import KnownAudiences
 from api.filters.evaluator import Session
 from api.storage.audience_members import static_members
 from api.storage.audiences import StoredVersion, current_versions, revision_of, usable_audiences
+from api.storage.clinic_services import excluded_clinics
 from api.storage.database import Database
 from segment_engine.predicates import InAudience
 from segment_engine.runtime.bitmaps import Bitmap, nobody
@@ -59,6 +60,11 @@ class Members:
             names={(kinds[one.id], one.id): one.name for one in usable},
             computed_at={(kinds[one], one): found.computed_at for one, found in served.items() if one in kinds},
         )
+
+    def excluded_clinics(self, day: date) -> frozenset[str]:
+        """Those that have ended or are initialising."""
+        with self._database.read() as connection:
+            return excluded_clinics(connection, day)
 
     def members(self, one: InAudience, opened: Opened, moment: datetime | None) -> Bitmap:
         """Who is in it, or was at a moment; nobody in one that may not be named. Raises DamagedMembershipsError."""

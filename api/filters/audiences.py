@@ -5,13 +5,13 @@ Where they come from is decided in `api.main`, in one place; how they are kept b
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 
 from sqlalchemy import Connection
 
 from segment_engine.predicates import InAudience
-from segment_engine.runtime.bitmaps import Bitmap, nobody
+from segment_engine.runtime.bitmaps import Bitmap
 from segment_engine.runtime.version import Opened
 from segment_engine.sentences import AudienceNames
 from segment_engine.tree import AudienceKind
@@ -36,17 +36,8 @@ class AudienceDirectory(Protocol):
     def known(self, connection: Connection) -> KnownAudiences:
         """Those that exist; `connection` is to the operational store."""
 
+    def excluded_clinics(self, day: date) -> frozenset[str]:
+        """Clinics of which filters know nothing on this business day."""
+
     def members(self, one: InAudience, opened: Opened, moment: datetime | None) -> Bitmap:
         """Who is in one of them by its last run, over the version's keys; at a moment in the past, who was then."""
-
-
-class NoAudiences:
-    """A directory without tags and segments."""
-
-    def known(self, connection: Connection) -> KnownAudiences:
-        """None."""
-        return KnownAudiences()
-
-    def members(self, one: InAudience, opened: Opened, moment: datetime | None) -> Bitmap:
-        """Nobody."""
-        return nobody(opened.version.keys)

@@ -20,6 +20,7 @@ from api.filters.refusals import given_up, refused
 from api.filters.served import Served, ServedVersions
 from api.filters.turns import Turns
 from segment_engine.checked import CheckedGroup
+from segment_engine.clinics import without_clinics
 from segment_engine.compile import check, compile_many
 from segment_engine.document import FilterLimits
 from segment_engine.predicates import InAudience
@@ -82,7 +83,8 @@ class Session:
 
     def members(self, checked: CheckedGroup, *, place: str = FILTER) -> Bitmap:
         """Everybody whom a filter means, whoever asks; raises InvalidError where that takes too long."""
-        made = compile_many({_ONE: checked}, self.opened.as_of, self.opened.known)
+        meant = without_clinics(checked, self.opened.excluded_clinics)
+        made = compile_many({_ONE: meant}, self.opened.as_of, self.opened.known)
         reader = AudienceReader(self.cursor, self.opened.version, self.audience, memory=self._memory, workers=WORKERS)
         with _in_time(place):
             return self.budget.run(lambda: reader.read(made), reader.stop).members[_ONE]
@@ -166,7 +168,7 @@ class FilterEvaluator:
         with self._reader.cursor() as (cursor, pointer):
             if day is not None and day > pointer.as_of:
                 raise InvalidError(_not_yet(pointer.as_of))
-            served = self._versions.of(cursor, pointer)
+            served = self._versions.of(cursor, pointer, self.audiences.excluded_clinics(pointer.as_of))
             is_past = day is not None and day < pointer.as_of
             opened = served.opened_on(cursor, day) if is_past and day is not None else served.opened
             yield Session(

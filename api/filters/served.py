@@ -70,7 +70,8 @@ class Served:
 
     def opened_on(self, cursor: duckdb.DuckDBPyConnection, day: date) -> Opened:
         """The version as filters are asked on it about an earlier day."""
-        return _opened(cursor, self.pointer, self.catalog, self.layout, self.zone, day)
+        excluded = self.opened.excluded_clinics
+        return _opened(cursor, self.pointer, self.catalog, self.layout, self.zone, day, excluded)
 
     def scope(self, cursor: duckdb.DuckDBPyConnection, predicate: str, values: Mapping[str, Any]) -> Bitmap:
         """The customers of today for whom a predicate over `marts.dim_customer` holds."""
@@ -90,26 +91,28 @@ class ServedVersions:
         self._catalogs = catalogs
         self._zone = zone
         self._guard = threading.Lock()
-        self._kept: tuple[tuple[str, str], Served] | None = None
+        self._kept: tuple[tuple[str, str, frozenset[str]], Served] | None = None
 
-    def of(self, cursor: duckdb.DuckDBPyConnection, pointer: Pointer) -> Served:
-        """The version behind this cursor; raises DamagedCatalogError, duckdb.Error."""
-        key = (pointer.file, pointer.sha256)
+    def of(self, cursor: duckdb.DuckDBPyConnection, pointer: Pointer, excluded: frozenset[str]) -> Served:
+        """The version behind this cursor without some clinics; raises DamagedCatalogError, duckdb.Error."""
+        key = (pointer.file, pointer.sha256, excluded)
         with self._guard:
             # Others wait meanwhile: they would all read the same.
             if self._kept is None or self._kept[0] != key:
-                self._kept = key, _read(cursor, pointer, self._catalogs.of(pointer), self._zone)
+                self._kept = key, _read(cursor, pointer, self._catalogs.of(pointer), self._zone, excluded)
             return self._kept[1]
 
 
-def _read(cursor: duckdb.DuckDBPyConnection, pointer: Pointer, catalog: Catalog, zone: ZoneInfo) -> Served:
+def _read(
+    cursor: duckdb.DuckDBPyConnection, pointer: Pointer, catalog: Catalog, zone: ZoneInfo, excluded: frozenset[str]
+) -> Served:
     layout = read_layout(cursor, catalog)
     return Served(
         pointer=pointer,
         catalog=catalog,
         zone=zone,
         layout=layout,
-        opened=_opened(cursor, pointer, catalog, layout, zone, pointer.as_of),
+        opened=_opened(cursor, pointer, catalog, layout, zone, pointer.as_of, excluded),
         labels=read_labels(cursor, catalog),
         colleagues=read_colleagues(cursor, catalog),
     )
@@ -122,7 +125,14 @@ def _opened(
     layout: Layout | None,
     zone: ZoneInfo,
     day: date,
+    excluded: frozenset[str],
 ) -> Opened:
     return open_audiences(
-        cursor, catalog, zone=zone.key, published_on=pointer.as_of, as_of=end_of(day, zone), layout=layout
+        cursor,
+        catalog,
+        zone=zone.key,
+        published_on=pointer.as_of,
+        as_of=end_of(day, zone),
+        layout=layout,
+        excluded_clinics=excluded,
     )
