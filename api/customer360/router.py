@@ -25,7 +25,8 @@ from api.customer360.schemas import (
 from api.customer360.summary import customer_summary
 from api.customer360.timeline import activity_kinds, customer_timeline
 from api.customer360.timeline_schemas import ActivityKinds, Timeline, TimelineQuery
-from api.customers.current import CurrentSight, OneId
+from api.customers.current import CurrentSight
+from api.customers.router import OneId
 from api.dependencies import Reader
 from api.edge.prefix_router import PrefixRouter
 
