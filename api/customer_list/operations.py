@@ -1,6 +1,6 @@
 """The operation log of the customer list (操作日志): who did what with many customers at once, read from the audit log.
 
-A bulk action joins the log with one line of OPERATIONS, once it writes its audit row.
+A bulk action joins the log with one line of OPERATIONS, once it writes an audit row that counts customers.
 """
 
 from collections.abc import Sequence
@@ -23,9 +23,14 @@ MAX_SEQ: Final = (1 << 63) - 1
 
 
 class OperationKind(StrEnum):
-    """What was done with many customers."""
+    """What was done with many customers; bulk actions (批量操作) as their route names them."""
 
     EXPORT = "export"
+    ADD_TAG = "add_tag"
+    REMOVE_TAG = "remove_tag"
+    ADD_TO_SEGMENT = "add_to_segment"
+    REMOVE_FROM_SEGMENT = "remove_from_segment"
+    MESSAGE_TASK = "message_task"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +45,16 @@ class Operation:
 
 OPERATIONS: Final = {
     OperationKind.EXPORT: Operation("export.requested", "rows", "导出客户", "Export customers"),
+    OperationKind.ADD_TAG: Operation("tag.members.add", "added", "添加静态标签", "Put a tag on"),
+    OperationKind.REMOVE_TAG: Operation("tag.members.remove", "removed", "移除静态标签", "Take a tag off"),
+    OperationKind.ADD_TO_SEGMENT: Operation("segment.members.add", "added", "添加到静态分群", "Put into a segment"),
+    OperationKind.REMOVE_FROM_SEGMENT: Operation(
+        "segment.members.remove", "removed", "移出静态分群", "Take out of a segment"
+    ),
+    OperationKind.MESSAGE_TASK: Operation("customer.message_task", "messages", "群发消息", "Send messages"),
 }
 _KINDS: Final = {one.action: kind for kind, one in OPERATIONS.items()}
+_AUDIENCES: Final = frozenset({"tag", "segment"})
 
 
 class OperationQuery(Input):
@@ -71,6 +84,7 @@ class OperationRow(BaseModel):
     operator_name: str
     customers: int | None = Field(description="How many / 客户数")
     job_id: str | None = Field(description="The job that does it; its owner follows it there / 任务编号")
+    audience_id: int | None = Field(description="The tag or segment that was changed / 标签或分群编号")
 
 
 class OperationPage(BaseModel):
@@ -129,5 +143,6 @@ def _row(row: dict[str, object]) -> OperationRow:
             "operator_name": row["actor_name"],
             "customers": counted,
             "job_id": row["target_id"] if row["target_kind"] == "job" else None,
+            "audience_id": int(str(row["target_id"])) if row["target_kind"] in _AUDIENCES else None,
         }
     )

@@ -105,7 +105,10 @@ class Session:
             )
 
     def explain(self, checked: CheckedGroup, key: int, telling: Telling) -> Explanation:
-        """Why a customer is among those of a filter, or is not; raises NotACustomerThenError."""
+        """Why a customer is among those of a filter, or is not.
+
+        Raises NotACustomerThenError, OfExcludedClinicsError.
+        """
         with _in_time(FILTER):
             return explain(
                 checked,

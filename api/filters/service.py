@@ -37,7 +37,7 @@ from segment_engine.interchange import from_react_querybuilder, to_react_querybu
 from segment_engine.lint import lint
 from segment_engine.normalize import normalize
 from segment_engine.problems import InvalidFilterError, Problem
-from segment_engine.runtime.explain import NotACustomerThenError, Telling
+from segment_engine.runtime.explain import NotACustomerThenError, OfExcludedClinicsError, Telling
 from segment_engine.runtime.limited import Budget
 from segment_engine.runtime.preview import Preview, Sight
 from segment_engine.runtime.version import asking_for
@@ -72,6 +72,8 @@ def explain_answer(filters: FilterEvaluator, asker: Asker, request: ExplainReque
             found = session.explain(checked, row["customer_key"], telling)
         except NotACustomerThenError as error:
             raise NotFoundError(told_at(error.problem, "/as_of")) from None
+        except OfExcludedClinicsError as error:
+            raise InvalidError(told_at(error.problem, "/one_id")) from None
     return Explanation(
         version=session.pointer.version,
         as_of=found.as_of.date(),

@@ -10,6 +10,7 @@ from api.audit.log import Entry, append
 from api.caller import Caller
 from tests.api.access.people import actor_of, once, other, store_of
 from tests.api.conftest import MakeClient
+from tests.api.static_members.static import customers, job_of, make, post
 
 OPERATIONS = "/v1/customers/operations"
 
@@ -76,6 +77,30 @@ def test_a_clinic_sees_what_its_own_people_did(client: TestClient) -> None:
     assert [row["job_id"] for row in operations(client, here)] == jobs[1::-1]
     assert [row["job_id"] for row in operations(client, there)] == jobs[2:]
     assert len(operations(client)) == 3
+
+
+def test_bulk_actions_stand_beside_exports_with_how_many_they_changed(client: TestClient) -> None:
+    tag, some = make(store_of(client)), customers(client, 3)
+    post(client, f"/v1/tags/{tag}/members", one_ids=some)
+    post(client, f"/v1/tags/{tag}/members/remove", one_ids=some[:2])
+
+    found = [(row["kind"], row["customers"], row["audience_id"]) for row in operations(client)]
+
+    assert found == [("remove_tag", 2, tag), ("add_tag", 3, tag)]
+    assert [row["customers"] for row in operations(client, kind="add_tag")] == [3]
+    assert operations(client, kind="message_task") == []
+
+
+def test_a_message_task_is_told_once_it_is_done(client: TestClient) -> None:
+    task = {"name": "国庆关怀", "text": "祝您节日快乐"}
+    selection = {"one_ids": customers(client, 3)}
+
+    job_of(client, post(client, "/v1/customers/bulk", action="message_task", target=task, selection=selection))
+
+    (row,) = operations(client)
+    # Nobody was asked for consent.
+    assert (row["kind"], row["customers"], row["audience_id"]) == ("message_task", 0, None)
+    assert row["job_id"]
 
 
 def test_what_is_no_operation_on_customers_stays_in_the_audit_log(client: TestClient) -> None:

@@ -1,7 +1,7 @@
 """Filters that tests of the routes ask, and tags that stand in for a directory of them."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,9 @@ class Tags:
     def known(self, connection: Connection) -> KnownAudiences:
         of_kind = {kind: frozenset(one for of, one in self.members_of if of is kind) for kind in AudienceKind}
         return KnownAudiences(of_kind[AudienceKind.TAG], of_kind[AudienceKind.SEGMENT], self.names, self.computed_at)
+
+    def excluded_clinics(self, day: date) -> frozenset[str]:
+        return frozenset()
 
     def members(self, one: InAudience, opened: Opened, moment: datetime | None) -> Bitmap:
         self.asked.append(moment)

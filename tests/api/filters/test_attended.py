@@ -10,12 +10,12 @@ from starlette.types import Message
 
 from api.errors import InvalidError, NotReadyError
 from api.filters.attended import attended
-from api.filters.audiences import NoAudiences
 from api.filters.evaluator import FilterEvaluator
 from segment_engine.runtime.catalogs import PublishedCatalogs
 from segment_engine.runtime.folders import DataFolders
 from segment_engine.runtime.limited import Budget
 from segment_engine.runtime.published import PublishedReader
+from tests.api.filters.documents import Tags
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def filters(tmp_path: Path) -> FilterEvaluator:
     folders = DataFolders(tmp_path)
     reader = PublishedReader(folders, timezone="Asia/Shanghai")
     return FilterEvaluator(
-        reader, PublishedCatalogs(folders), NoAudiences(), timezone="Asia/Shanghai", seconds=30
+        reader, PublishedCatalogs(folders), Tags({}), timezone="Asia/Shanghai", seconds=30
     )  # fmt: skip
 
 

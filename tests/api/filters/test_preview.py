@@ -229,6 +229,22 @@ def test_tags_are_asked_of_their_directory_and_of_the_day(client: TestClient, ro
     assert refused(earlier) == [("before_history", "/filter/rules/0/kind")]
 
 
+def test_a_clinic_whose_service_ended_is_left_out_from_that_day_on(client: TestClient, rows: Rows, clinic: str) -> None:
+    everyone = all_of({"kind": "everyone"})
+    elsewhere = [row for row in rows if set(row["clinic_ids"]) != {clinic}]
+    before = count(client, everyone)
+
+    ended = client.put(
+        f"/v1/clinics/{clinic}/service", json={"status": "ended", "since": "2026-11-10"}, headers={"If-Match": '"1"'}
+    )
+
+    assert ended.status_code == 200
+    assert (before, count(client, everyone)) == (len(rows), len(elsewhere))
+    gone = next(row["one_id"] for row in rows if set(row["clinic_ids"]) == {clinic})
+    told = client.post("/v1/filters/explain", json={"filter": everyone, "one_id": gone})
+    assert (told.status_code, refused(told)) == (422, [("of_excluded_clinics", "/one_id")])
+
+
 def test_another_version_is_opened_anew(own_copy: PipelineSettings) -> None:
     settings = ApiSettings(data_dir=own_copy.data_dir)
     database = Database(settings)

@@ -14,7 +14,6 @@ from api import background
 from api.access.actors import Actor
 from api.clock import now
 from api.errors import InvalidError
-from api.filters.audiences import NoAudiences
 from api.filters.evaluator import FilterEvaluator
 from api.jobs.context import Finished, JobContext, JobKinds, Services
 from api.jobs.model import Job
@@ -26,6 +25,7 @@ from api.storage.database import Database
 from segment_engine.problems import Problem
 from segment_engine.runtime.catalogs import PublishedCatalogs
 from segment_engine.runtime.published import PublishedReader
+from tests.api.filters.documents import Tags
 
 OWNER = Actor("staff", "owner-1", "张三")
 
@@ -79,7 +79,7 @@ def put(database: Database, kind: str, *, max_attempts: int = 3, **params: Any) 
 
 def worker(database: Database, settings: ApiSettings, name: str, *, lease_seconds: float = 60) -> Worker:
     reader = PublishedReader(settings.folders, timezone=settings.timezone)
-    filters = FilterEvaluator(reader, PublishedCatalogs(settings.folders), NoAudiences(), timezone=settings.timezone)
+    filters = FilterEvaluator(reader, PublishedCatalogs(settings.folders), Tags({}), timezone=settings.timezone)
     services = Services(database, settings, reader, now, filters)
     return Worker(KINDS, services, name=name, lease=timedelta(seconds=lease_seconds))
 
