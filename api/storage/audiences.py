@@ -111,6 +111,17 @@ def usable_audiences(connection: Connection) -> list[StoredAudience]:
     return [StoredAudience(**row) for row in connection.execute(query).mappings()]
 
 
+def stored_audiences(connection: Connection, ids: Collection[int]) -> list[StoredAudience]:
+    """These, disabled and deleted ones too, in the order of their ids."""
+    columns = audience.c
+    query = (
+        select(columns.id, columns.kind, columns.name, columns.is_smart, columns.revision, columns.definition)
+        .where(columns.id.in_(ids))
+        .order_by(columns.id)
+    )
+    return [StoredAudience(**row) for row in connection.execute(query).mappings()]
+
+
 def revision_of(connection: Connection, audience_id: int) -> int:
     """How often its members changed, or were calculated."""
     return int(connection.execute(select(audience.c.revision).where(audience.c.id == audience_id)).scalar_one())
