@@ -7,7 +7,7 @@ it waits in one small file below `build/`. A night that dies in between is finis
 import json
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from api.storage.audience_snapshot import Snapshot, read_versions
-from api.storage.audiences import Calculation, NewVersion, StoredVersion, current_versions, is_there
+from api.storage.audiences import (
+    Calculation,
+    NewVersion,
+    StoredVersion,
+    current_versions,
+    drop_versions,
+    files_in_use,
+    is_there,
+)
 from api.storage.calculation import FormerMembers, Inputs, Made, calculate, commit, compare_anew
 from pipelines.operational import operational_store
 from pipelines.settings import PipelineSettings
@@ -28,11 +36,14 @@ from segment_engine.catalog import Catalog
 from segment_engine.problems import Problem
 from segment_engine.runtime.bitmaps import Bitmap
 from segment_engine.runtime.engine_layout import read_layout
-from segment_engine.runtime.memberships import DamagedMembershipsError, read_members, read_merges
+from segment_engine.runtime.memberships import DamagedMembershipsError, read_members, read_merges, sweep_memberships
 from segment_engine.runtime.published import Pointer
 from segment_engine.runtime.version import Opened, customers_of, end_of, open_audiences
 
 OPERATOR = "system:nightly"
+# The seed asks for 180 days of the customer log; a year and a month let a month be compared with that of last year.
+KEPT = timedelta(days=400)
+ORPHANED = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +119,23 @@ def serve_night(settings: PipelineSettings, pointer: Pointer) -> dict[str, str |
             made = compare_anew(made, committed.behind, newest, settings.folders.audiences, now=waiting.now)
     file.unlink()
     return {f"audiences {name}": count for name, count in outcome.items() if count}
+
+
+def sweep_old(settings: PipelineSettings, *, now: datetime) -> int:
+    """Forget calculations that are older than KEPT, and delete files that none points to; how many files they were.
+
+    A file that was written within ORPHANED may be one that somebody is about to point to.
+    """
+    with operational_store(settings) as store:
+        if store is None:
+            return 0
+        with store.read() as connection:
+            if not is_there(connection):
+                return 0
+        store.write(partial(drop_versions, before=now - KEPT))
+        with store.read() as connection:
+            used = files_in_use(connection)
+    return len(sweep_memberships(settings.folders.audiences, used, before=now - ORPHANED))
 
 
 @dataclass(frozen=True, slots=True)
