@@ -5,6 +5,8 @@ from datetime import timedelta
 
 import structlog
 
+from api.audiences.static_job import change_members
+from api.audiences.static_messages import message_customers
 from api.audit.watch import AuditWatch
 from api.clock import now
 from api.customers.export_service import EXPORT_CUSTOMERS, export_customers
@@ -15,13 +17,20 @@ from api.loop import Loop
 from api.outbox.dispatcher import Dispatcher
 from api.outbox.transports import transport_of
 from api.settings import ApiSettings
+from api.storage.audience_quotas import Included
 from api.storage.database import Database
-from api.upkeep import sweep
+from api.storage.forgetting import CHANGE_MEMBERS, MESSAGE_CUSTOMERS
+from api.upkeep import keep_quotas, sweep
 from segment_engine.runtime.published import PublishedReader
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("cdp.background")
 
-JOB_KINDS: JobKinds = {EXPORT_CUSTOMERS: export_customers, IDENTITY_PREVIEW: preview_identity}
+JOB_KINDS: JobKinds = {
+    EXPORT_CUSTOMERS: export_customers,
+    IDENTITY_PREVIEW: preview_identity,
+    CHANGE_MEMBERS: change_members,
+    MESSAGE_CUSTOMERS: message_customers,
+}
 
 POLL_SECONDS = 1.0
 SWEEP_SECONDS = 60.0
@@ -44,7 +53,10 @@ class Background:
         dispatcher = Dispatcher(database, transport_of(settings), worker=worker_name(), clock=now)
 
         def swept() -> bool:
-            sweep(database, settings.folders.exports, now=now())
+            moment = now()
+            sweep(database, settings.folders.exports, now=moment)
+            today = moment.astimezone(settings.zone).date()
+            keep_quotas(database, Included.by(settings), today=today, now=moment)
             return False
 
         self.audit_watch = AuditWatch(database, settings.zone, now)

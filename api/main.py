@@ -15,10 +15,20 @@ from api.access.links import PatientLinks
 from api.access.oidc import Issuer
 from api.access_admin.router import me
 from api.access_admin.router import router as access
+from api.audiences.group_router import router as tag_groups
+from api.audiences.quota_router import router as audience_quota
+from api.audiences.segment_router import router as segments
+from api.audiences.static_customer_router import bulk, customer_tags
+from api.audiences.static_router import segment_members, tag_members
+from api.audiences.tag_router import router as tags
+from api.audiences.template_router import router as templates
 from api.background import Background
 from api.catalogue.router import router as catalogue
+from api.clinics.router import router as clinics
 from api.clock import now
 from api.contract import install_contract
+from api.customer360.router import kinds_router as activity_kinds
+from api.customer360.router import router as customer360
 from api.customers.export_router import router as exports
 from api.customers.router import router as customers
 from api.edge.install import install_inner_edge, install_outer_edge
@@ -90,8 +100,9 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
     install_outer_edge(app)
     for router in (
-        audit, access, me, customers, exports, catalogue, archive, identity, reviews, privacy, erasures, patients, jobs,
-        files, outbox, operations,
+        audit, access, me, clinics, customers, customer_tags, bulk, tag_members, segment_members, exports, catalogue,
+        archive, identity, reviews, privacy, erasures, patients, jobs, files, outbox, operations, tag_groups, tags,
+        segments, audience_quota, templates, customer360, activity_kinds,
     ):  # fmt: skip
         app.include_router(router)
     install_contract(app)

@@ -184,7 +184,7 @@ def ingest(
     with connect_warehouse(settings) as con:
         ensure_ingest_schema(con, settings.folders)
         take_overrides(con, decided)
-        take_audiences(con, settings)
+        take_audiences(con, settings, as_of)
         with _redactor(con, settings, orders) as redactor:
             results = ingest_all(con, settings, batches, redactor=redactor, on_progress=on_batch)
         write_snapshot(con, settings.folders, as_of)

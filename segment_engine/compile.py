@@ -9,6 +9,7 @@ from typing import Any
 
 from segment_engine.catalog import Catalog
 from segment_engine.checked import CheckedGroup
+from segment_engine.clinics import without_clinics
 from segment_engine.document import FilterLimits
 from segment_engine.emit import Dialect
 from segment_engine.normalize import normalize
@@ -28,8 +29,9 @@ def check(document: Any, catalog: Catalog, asking: Asking, limits: FilterLimits 
 def compile_one(
     checked: CheckedGroup, as_of: datetime, relations: Relations, dialect: Dialect = Dialect.DUCKDB
 ) -> Statement:
-    """One filter as SQL that an analyst can read and run: the keys of its customers."""
-    return select_customers(resolve(normalize(checked), as_of), relations, dialect)
+    """One filter as SQL that an analyst can read and run: the keys of its customers, without excluded clinics."""
+    meant = without_clinics(checked, relations.excluded_clinics)
+    return select_customers(resolve(normalize(meant), as_of), relations, dialect)
 
 
 def compile_many(
@@ -37,6 +39,7 @@ def compile_many(
 ) -> Plan:
     """Many filters as one plan, in which equal things are found out once; raises CycleError.
 
-    A key that is an `InAudience` is a tag or segment that others may refer to. known: see `resolve`.
+    A key that is an `InAudience` is a tag or segment that others may refer to. known: see `resolve`. Where clinics are
+    excluded, the filters are to come from `without_clinics`.
     """
     return plan({key: resolve(normalize(checked), as_of, known) for key, checked in filters.items()})

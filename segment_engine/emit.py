@@ -229,7 +229,9 @@ class Emitter:
                 return asked.has_any(values)
             case Overlap.ALL:
                 return asked.has_all(values)
-        return asked.is_exactly(values)
+            case Overlap.ONLY:
+                return exp.and_(asked.is_set(), asked.has_only(values), copy=False)
+        return exp.and_(asked.has_all(values), asked.has_only(values), copy=False)
 
     def bits(self, one: Bits) -> Sql:
         """Bits of a number."""
@@ -296,8 +298,8 @@ class Lists:
         """Each of these."""
         raise NotImplementedError
 
-    def is_exactly(self, values: Sequence[Sql]) -> Sql:
-        """These and no other."""
+    def has_only(self, values: Sequence[Sql]) -> Sql:
+        """No other than these; also where it has none."""
         raise NotImplementedError
 
 
@@ -334,9 +336,8 @@ class ListColumn(Lists):
     def _has(self, value: Sql) -> Sql:
         return exp.ArrayContains(this=self._column.copy(), expression=value.copy())
 
-    def is_exactly(self, values: Sequence[Sql]) -> Sql:
-        both = self._call("has_all", exp.Array(expressions=[one.copy() for one in values]), self._column.copy())
-        return exp.and_(self.has_all(values), both, copy=False)
+    def has_only(self, values: Sequence[Sql]) -> Sql:
+        return self._call("has_all", exp.Array(expressions=[one.copy() for one in values]), self._column.copy())
 
     def _call(self, name: str, left: Sql, right: Sql) -> Sql:
         return self._names[name](left, right)
@@ -362,9 +363,9 @@ class ChildTable(Lists):
     def has_all(self, values: Sequence[Sql]) -> Sql:
         return exp.and_(*(self.has_any([value]) for value in values), copy=False)
 
-    def is_exactly(self, values: Sequence[Sql]) -> Sql:
+    def has_only(self, values: Sequence[Sql]) -> Sql:
         others = exp.Not(this=exp.In(this=self._value(), expressions=[value.copy() for value in values]))
-        return exp.and_(self.has_all(values), exp.Not(this=self._exists(others)), copy=False)
+        return exp.Not(this=self._exists(others))
 
     def _value(self) -> Sql:
         return column(self._child.column, _CHILD)

@@ -13,7 +13,7 @@ from typing import Final
 
 import re2
 
-from segment_engine.formula import FALSE, Formula, Thing, all_of, any_of, mapped
+from segment_engine.formula import FALSE, Formula, Thing, all_of, any_of, mapped, no
 from segment_engine.operators import FieldType
 from segment_engine.predicates import (
     Among,
@@ -167,6 +167,9 @@ def _of_bits(words: Sequence[str], overlap: Overlap, codes: Sequence[int | None]
     """Of a list that is kept as bits; a value that no list holds is met by none."""
     bits = sum(1 << code - 1 for code in codes if code is not None)
     masks = {_code(word): bits >> WORD_BITS * place & (1 << WORD_BITS) - 1 for place, word in enumerate(words)}
+    if overlap is Overlap.ONLY:
+        others = (Bits(word, Overlap.ANY, ~mask & (1 << WORD_BITS) - 1) for word, mask in masks.items())
+        return all_of([any_of(within(word, 1, None) for word in masks), *map(no, others)])
     if overlap is Overlap.ANY:
         return any_of(Bits(word, overlap, mask) for word, mask in masks.items() if mask)
     if None in codes:

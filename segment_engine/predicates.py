@@ -129,10 +129,11 @@ class Holds:
 
 
 class Overlap(StrEnum):
-    """How a field with several values meets a list: one of it, all of it, it and nothing else."""
+    """How a field with several values meets a list: one of it, all of it, nothing besides, it and nothing else."""
 
     ANY = "any"
     ALL = "all"
+    ONLY = "only"
     SAME = "same"
 
 

@@ -26,3 +26,21 @@ def in_order(references: Mapping[K, Iterable[K]]) -> list[K]:
     except _Circle as circle:
         # graphlib tells it from the referred to its referrers.
         raise CycleError(tuple(reversed(circle.args[1]))) from None
+
+
+def dependants_of(references: Mapping[K, Iterable[K]], ids: Iterable[K]) -> list[K]:
+    """All that refer to one of these, also through others, each after all that it refers to; raises CycleError."""
+    given = set(ids)
+    reached = set(given)
+    for one in in_order(references):
+        if not reached.isdisjoint(references.get(one, ())):
+            reached.add(one)
+    return [one for one in in_order(references) if one in reached and one not in given]
+
+
+def levels(references: Mapping[K, Iterable[K]]) -> dict[K, int]:
+    """How many stand in the longest chain that goes down from each, itself included; raises CycleError."""
+    found: dict[K, int] = {}
+    for one in in_order(references):
+        found[one] = 1 + max((found[other] for other in references.get(one, ())), default=0)
+    return found

@@ -4,11 +4,13 @@ The logical tables are the marts; a past day's customers are the versions of the
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, Final
 
 from segment_engine.catalog import Catalog, Child, Source
+from segment_engine.clinics import customers_elsewhere
+from segment_engine.formula import TRUE, Formula
 from segment_engine.predicates import Column
 
 ATTRIBUTE_HISTORY: Final = "marts.customer_attribute_history"
@@ -34,7 +36,8 @@ class Relations:
 
     zone: the tenant's, by which moments have days; customers: a table with one row per customer, or, with
     history_on, one with a row per customer and stretch of time, of which only those who are customers still (who are in
-    `present`) are meant; created_by: leaves out customers who came later
+    `present`) are meant; created_by: leaves out customers who came later; excluded_clinics: those whose rows do not
+    exist, and then universe: what holds of everybody who is a customer
     """
 
     zone: str
@@ -45,6 +48,13 @@ class Relations:
     children: Mapping[str, Child] = field(default_factory=dict)
     present: str | None = None
     created_by: datetime | None = None
+    excluded_clinics: frozenset[str] = frozenset()
+    universe: Formula = TRUE
+
+    @property
+    def of_all_clinics(self) -> "Relations":
+        """The same with everybody in it."""
+        return replace(self, excluded_clinics=frozenset(), universe=TRUE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +66,17 @@ class Statement:
 
 
 def relations_of(
-    catalog: Catalog, zone: str, *, history_on: date | None = None, created_by: datetime | None = None
+    catalog: Catalog,
+    zone: str,
+    *,
+    history_on: date | None = None,
+    created_by: datetime | None = None,
+    excluded_clinics: frozenset[str] = frozenset(),
 ) -> Relations:
-    """The marts of a catalogue; with history_on, customers as they were on that day, with created_by, those of then."""
+    """The marts of a catalogue; with history_on, customers as they were on that day, with created_by, those of then.
+
+    excluded_clinics: their rows, and the customers of no other clinic, are left out
+    """
     return Relations(
         zone=zone,
         customers=catalog.customers if history_on is None else ATTRIBUTE_HISTORY,
@@ -67,6 +85,8 @@ def relations_of(
         children={name: one.child for name, one in catalog.attributes.items() if one.child is not None},
         present=None if history_on is None else catalog.customers,
         created_by=created_by,
+        excluded_clinics=excluded_clinics,
+        universe=customers_elsewhere(catalog.attributes, excluded_clinics),
     )
 
 

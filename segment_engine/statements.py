@@ -127,6 +127,7 @@ class _Writer:
 
     def customers(self, formula: Formula, only: int | None, *, pretty: bool) -> Statement:
         """The statement of one filter."""
+        formula = all_of([self._relations.universe, formula])
         for rows, terms in _measured_in(formula).items():
             self._measure(rows, terms)
         query = self._joined(exp.select(column(KEY, _CUSTOMER), copy=False).from_(self._customers(), copy=False))

@@ -48,7 +48,7 @@ class BuiltinRole:
 
 _SEES = (Permission.CUSTOMER_VIEW, Permission.CUSTOMER_NAME_VIEW)
 # Whoever talks to customers meets those who are two, or somebody else.
-_CALLS = (*_SEES, Permission.CUSTOMER_PHONE_VIEW, Permission.IDENTITY_VIEW)
+_CALLS = (*_SEES, Permission.CUSTOMER_PHONE_VIEW, Permission.IDENTITY_VIEW, Permission.CUSTOMER_TAG)
 _FOLLOWS_CHECKINS = (Permission.CHECKIN_VIEW, Permission.CHECKIN_MAKE_UP)
 
 BUILTIN_ROLES = (
@@ -58,7 +58,13 @@ BUILTIN_ROLES = (
         "doctor",
         "医生",
         "Doctor",
-        (*_SEES, Permission.CHECKIN_VIEW, Permission.CHECKIN_EVALUATE, Permission.REVIEW_VIEW),
+        (
+            *_SEES,
+            Permission.CUSTOMER_TAG,
+            Permission.CHECKIN_VIEW,
+            Permission.CHECKIN_EVALUATE,
+            Permission.REVIEW_VIEW,
+        ),
         Level.OWN,
         Level.NONE,
     ),
@@ -95,6 +101,7 @@ BUILTIN_ROLES = (
             *_CALLS,
             *_FOLLOWS_CHECKINS,
             Permission.CUSTOMER_CONSENT_EDIT,
+            Permission.CUSTOMER_MESSAGE,
             Permission.REVIEW_VIEW,
             Permission.REVIEW_REPLY,
             Permission.COUPON_TRANSFER,
@@ -109,6 +116,8 @@ BUILTIN_ROLES = (
         (
             Permission.CUSTOMER_VIEW,
             Permission.CUSTOMER_EXPORT,
+            Permission.CUSTOMER_TAG,
+            Permission.CUSTOMER_MESSAGE,
             Permission.DASHBOARD_VIEW,
             Permission.CHECKIN_VIEW,
             Permission.REVIEW_VIEW,

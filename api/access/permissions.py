@@ -18,6 +18,8 @@ class Permission(StrEnum):
     CUSTOMER_EXPORT = "customer.export"
     CUSTOMER_CONSENT_EDIT = "customer.consent.edit"
     CUSTOMER_ERASE = "customer.erase"
+    CUSTOMER_TAG = "customer.tag"
+    CUSTOMER_MESSAGE = "customer.message"
     IDENTITY_VIEW = "identity.view"
     IDENTITY_MANAGE = "identity.manage"
     DASHBOARD_VIEW = "dashboard.view"
@@ -48,6 +50,8 @@ LABELS: dict[Permission, tuple[str, str]] = {
     Permission.CUSTOMER_EXPORT: ("导出客户", "Export customers"),
     Permission.CUSTOMER_CONSENT_EDIT: ("维护客户授权", "Edit customers' consents"),
     Permission.CUSTOMER_ERASE: ("删除客户个人信息", "Erase a customer's personal data"),
+    Permission.CUSTOMER_TAG: ("给客户打标签", "Put tags on customers and take them off"),
+    Permission.CUSTOMER_MESSAGE: ("给客户群发消息", "Send messages to many customers"),
     Permission.IDENTITY_VIEW: ("查看身份档案与变更记录", "View customers' identities and their history"),
     Permission.IDENTITY_MANAGE: ("人工规则管理(合并、拆分身份等)", "Decide by hand who is one person"),
     Permission.DASHBOARD_VIEW: ("数据看板", "Dashboard"),

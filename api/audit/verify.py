@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
 
-from api.audit.chain import GENESIS, row_hash
+from api.storage.audit_chain import GENESIS, row_hash
 from api.storage.tables.audit import audit_head, audit_log
 
 CHUNK = 1000

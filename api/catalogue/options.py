@@ -14,6 +14,7 @@ from api.access.masking import mask_name
 from api.access.permissions import Permission
 from api.catalogue.schemas import Option
 from segment_engine.catalog import Dictionary
+from segment_engine.sentences import OptionLabels
 
 STAFF: Final = "marts.dim_staff"
 """The dictionary whose labels are names of persons."""
@@ -36,10 +37,23 @@ def options_of(
     return {dictionary: _options(cursor, dictionary, actor) for dictionary in dict.fromkeys(dictionaries)}
 
 
+def labels_of(cursor: duckdb.DuckDBPyConnection, dictionaries: Iterable[Dictionary], actor: Actor) -> OptionLabels:
+    """The labels of all options of these dictionaries, for sentences: of colleagues as the caller is told them."""
+    return {
+        (dictionary.table, option.value): option.label
+        for dictionary in dict.fromkeys(dictionaries)
+        for option in _all(cursor, dictionary, actor)
+    }
+
+
 def _options(cursor: duckdb.DuckDBPyConnection, dictionary: Dictionary, actor: Actor) -> Options:
-    found = _colleagues(cursor, dictionary, actor) if dictionary.table == STAFF else _rows(cursor, dictionary)
+    found = _all(cursor, dictionary, actor)
     found.sort(key=lambda option: (option.label, option.value))
     return Options(tuple(found[:MAX_OPTIONS]), len(found) > MAX_OPTIONS)
+
+
+def _all(cursor: duckdb.DuckDBPyConnection, dictionary: Dictionary, actor: Actor) -> list[Option]:
+    return _colleagues(cursor, dictionary, actor) if dictionary.table == STAFF else _rows(cursor, dictionary)
 
 
 def _rows(cursor: duckdb.DuckDBPyConnection, dictionary: Dictionary) -> list[Option]:

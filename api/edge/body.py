@@ -23,13 +23,14 @@ WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"})
 class BodyMiddleware:
     """Hands on only requests that can be read; `scope["state"]["body_digest"]` is the SHA-256 of the canonical JSON.
 
-    `uploads` maps a path prefix to its cap in bytes: below it any media type is streamed through, without a digest.
+    `uploads` maps a path to its cap in bytes: there and below any media type is streamed through, without a digest.
+    `*` in a path stands for one segment, an id.
     """
 
     def __init__(self, app: ASGIApp, limits: JsonLimits, uploads: Mapping[str, int] | None = None) -> None:
         self._app = app
         self._limits = limits
-        self._uploads = dict(uploads or {})
+        self._uploads = [(_place(path), cap) for path, cap in (uploads or {}).items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -55,8 +56,7 @@ class BodyMiddleware:
         """The cap of an upload; JSON, in whatever encoding, is read strictly wherever it is sent."""
         if scope["method"] in WITHOUT_BODY or any("json" in kind.lower() for kind in _media_types(scope)):
             return None
-        path = scope["path"]
-        return next((cap for at, cap in self._uploads.items() if path == at or path.startswith(f"{at}/")), None)
+        return next((cap for place, cap in self._uploads if place.match(scope["path"])), None)
 
     async def _read(self, scope: Scope, receive: Receive) -> bytes:
         if scope["method"] in WITHOUT_BODY:
@@ -97,6 +97,10 @@ class BodyMiddleware:
                 raise
         if exceeded and not answered:
             await error_answer(scope, too_large(cap))(scope, receive, send)
+
+
+def _place(path: str) -> re.Pattern[str]:
+    return re.compile("[^/]+".join(map(re.escape, path.split("*"))) + r"(/|\Z)")
 
 
 def _check_address(scope: Scope) -> None:

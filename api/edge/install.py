@@ -9,8 +9,11 @@ from api.edge.requests import RequestMiddleware
 from api.settings import ApiSettings
 from api.strict_json import JsonLimits
 
-# Path prefixes below which other media types than JSON are accepted, with their caps in bytes.
-UPLOADS: dict[str, int] = {}
+# Paths at and below which other media types than JSON are accepted, with their caps in bytes.
+UPLOADS: dict[str, int] = {
+    "/v1/tags/*/members/import": 20 << 20,
+    "/v1/segments/*/members/import": 20 << 20,
+}
 
 
 def install_inner_edge(app: FastAPI, settings: ApiSettings) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from api.access.actors import Actor
 from api.jobs.model import Claim, Job
-from api.jobs.queue import ClaimLostError, renew, report
+from api.jobs.queue import ClaimLostError, note, renew, report
 from api.settings import ApiSettings
 from api.storage.database import Database
 from segment_engine.runtime.published import PublishedReader
@@ -100,6 +100,23 @@ class JobContext:
             return is_cancelled
 
         self._write(recorded)
+        self.check()
+
+    def advance(self, work: Callable[[Connection], Any], *, done: int, total: int | None) -> None:
+        """Do a piece of the work for good, while the job is claimed and wanted; raises what `check` raises.
+
+        What `work` returns is the job's result so far, kept in one transaction with the piece: whoever takes the job up
+        after a crash finds it in `job.result` and goes on from there, and it stays when the job is cancelled or fails.
+        """
+
+        def advanced(connection: Connection) -> bool:
+            # First, since it holds the job's row: who cancels from now on finds the piece done.
+            is_cancelled = self._renewed(connection)
+            if not is_cancelled:
+                note(connection, self.claim, result=work(connection), done=done, total=total)
+            return is_cancelled
+
+        self._write(advanced)
         self.check()
 
     def check_now(self) -> None:

@@ -102,6 +102,11 @@ def report(connection: Connection, claim: Claim, *, done: int, total: int | None
     return _change(connection, claim, done=done, total=total, revision=job.c.revision + 1).cancel_requested
 
 
+def note(connection: Connection, claim: Claim, *, result: Any, done: int, total: int | None) -> None:
+    """Keep what came of the job so far: it outlives this attempt. Raises ClaimLostError."""
+    _change(connection, claim, result=result, done=done, total=total, revision=job.c.revision + 1)
+
+
 def succeed(connection: Connection, claim: Claim, *, result: Any, now: datetime) -> None:
     """The job is done. Raises ClaimLostError: then the transaction, and what else is in it, must not be."""
     done = func.coalesce(job.c.total, job.c.done)

@@ -52,6 +52,9 @@ def job_answer(job: Job, secret: bytes) -> JobAnswer:
     if not job.finished:
         links["cancel"] = f"{place}/cancel"
     result = job.result
+    if result is not None:
+        # What a job notes for its own next attempt is nobody else's.
+        result = {name: value for name, value in result.items() if not name.startswith("_")}
     if result is not None and "file_id" in result:
         url = file_url(secret, result["file_id"], result["expires_at"])
         links["file"] = url

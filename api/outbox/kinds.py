@@ -33,5 +33,11 @@ CUSTOMER_ERASED = MessageKind(
     "客户个人信息已删除,下游系统应同步删除",
     "A customer's personal data was erased; systems downstream should erase theirs.",
 )
+CUSTOMER_MESSAGE_TASK = MessageKind(
+    "customer.message_task",
+    Delivery.AT_MOST_ONCE,
+    "群发任务中发给一位客户的消息,由对接的短信或企微服务投递",
+    "One customer's message of a message task; the SMS or WeCom service that is connected delivers it.",
+)
 
-KINDS = {kind.name: kind for kind in (JOB_FINISHED, CUSTOMER_ERASED)}
+KINDS = {kind.name: kind for kind in (JOB_FINISHED, CUSTOMER_ERASED, CUSTOMER_MESSAGE_TASK)}

@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from api.keyset import Place, behind
 from api.outbox.kinds import Delivery, MessageKind
 from api.outbox.rules import Status, after_doubt, retry_delay
+from api.storage.lists import COUNTED
 from api.storage.tables.outbox import ERASED, outbox
 
 
@@ -61,6 +62,39 @@ def enqueue(
     }
     put = dialect.insert(outbox).values(row).on_conflict_do_nothing(index_elements=["kind", "dedupe_key"])
     return connection.execute(put.returning(outbox.c.id)).first() is not None
+
+
+def enqueue_all(
+    connection: Connection,
+    kind: MessageKind,
+    messages_of: Mapping[str, Mapping[str, Any]],
+    *,
+    task: str,
+    due_at: datetime,
+    now: datetime,
+) -> int:
+    """Put one message for each customer (one_id → payload) of a task in; returns how many were not there already."""
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    same = {
+        "kind": kind.name,
+        "delivery": kind.delivery.value,
+        "status": Status.WAITING.value,
+        "due_at": due_at,
+        "created_at": now,
+        "attempts": 0,
+    }
+    rows = [
+        {
+            **same,
+            "id": secrets.token_hex(16),
+            "dedupe_key": f"{task}:{one_id}",
+            "subject": one_id,
+            "payload": dict(payload),
+        }
+        for one_id, payload in messages_of.items()
+    ]
+    put = dialect.insert(outbox).on_conflict_do_nothing(index_elements=["kind", "dedupe_key"])
+    return connection.execute(put, rows, execution_options=COUNTED).rowcount if rows else 0
 
 
 def look(connection: Connection, now: datetime) -> bool:

@@ -1,6 +1,6 @@
 """Reading and changing consents in the operational store."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from api.audit.log import Entry, append
 from api.audit.persons import person_target
 from api.caller import Caller
 from api.privacy.schemas import Consent, ConsentChange, Purpose
+from api.storage.lists import listed
 from api.storage.tables.customers import customer_consent
 from api.versions import require_changed, require_version
 
@@ -34,6 +35,18 @@ def consents_of(connection: Connection, one_ids: Sequence[str]) -> list[Consent]
 def _lateness(row: RowMapping) -> tuple[datetime, bool]:
     """Of two words given at once the refusal counts."""
     return row["changed_at"], not row["granted"]
+
+
+def consenting(connection: Connection, people: Mapping[str, Collection[str]], purpose: Purpose) -> set[str]:
+    """Those customers who allow it by their latest word, said under any of their ids (one_id → all of them).
+
+    Whoever was never asked does not.
+    """
+    owner_of = {one: one_id for one_id, one_ids in people.items() for one in (one_id, *one_ids)}
+    of_purpose = (customer_consent.c.purpose == purpose, customer_consent.c.one_id.in_(listed(connection, owner_of)))
+    rows = connection.execute(select(customer_consent).where(*of_purpose)).mappings()
+    latest = {owner_of[row["one_id"]]: bool(row["granted"]) for row in sorted(rows, key=_lateness)}
+    return {one_id for one_id, granted in latest.items() if granted}
 
 
 def change_consent(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Final
 
 from sqlalchemy import Connection, select
@@ -15,6 +16,7 @@ from api.storage.audiences import (
     usable_audiences,
     version_of,
 )
+from api.storage.clinic_services import excluded_clinics
 from api.storage.tables.audiences import audience, audience_member, audience_version, tag_group
 
 MEMBER_COLUMNS: Final = ("id", "audience_id", "one_id", "added_at", "added_how", "removed_at", "removed_how")
@@ -37,23 +39,25 @@ class NamedAudience:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What there is to calculate and to tell."""
+    """What there is to calculate and to tell; excluded_clinics: of the day, sorted."""
 
     rules: Sequence[StoredRule]
     usable: Sequence[StoredAudience]
     named: Sequence[NamedAudience]
+    excluded_clinics: Sequence[str]
 
 
-def read_snapshot(connection: Connection) -> Snapshot:
-    """One moment of the store; empty where it has no such tables yet.
+def read_snapshot(connection: Connection, day: date) -> Snapshot:
+    """One moment of the store, for a business day; empty where it has no such tables yet.
 
     To be called first in a transaction: all that is read in it, members too, is to be of one moment.
     """
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("set transaction isolation level repeatable read")
+    excluded = sorted(excluded_clinics(connection, day))
     if not is_there(connection):
-        return Snapshot((), (), ())
-    return Snapshot(stored_rules(connection), usable_audiences(connection), _named(connection))
+        return Snapshot((), (), (), excluded)
+    return Snapshot(stored_rules(connection), usable_audiences(connection), _named(connection), excluded)
 
 
 def read_versions(connection: Connection) -> list[StoredVersion]:

@@ -111,6 +111,11 @@ def usable_audiences(connection: Connection) -> list[StoredAudience]:
     return [StoredAudience(**row) for row in connection.execute(query).mappings()]
 
 
+def revision_of(connection: Connection, audience_id: int) -> int:
+    """How often its members changed, or were calculated."""
+    return int(connection.execute(select(audience.c.revision).where(audience.c.id == audience_id)).scalar_one())
+
+
 def stored_rules(connection: Connection, ids: Collection[int] | None = None) -> list[StoredRule]:
     """The rules of all smart ones that may be calculated, or of these, in the order of their ids."""
     definitions = audience_definition.c

@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection, and_, case, delete, null, or_, select, update
 
+from api.storage.audience_members import forget_members
 from api.storage.overrides import is_there
 from api.storage.tables.access import patient_account, patient_link, patient_session
 from api.storage.tables.customers import customer_consent
@@ -18,10 +19,21 @@ from api.storage.tables.outbox import ERASED, outbox
 IDENTITY_PREVIEW = "identity.preview"
 """The kind of the jobs whose parameters and results name identities."""
 
+CHANGE_MEMBERS = "audiences.members"
+MESSAGE_CUSTOMERS = "customers.messages"
+JOBS_WITH_CUSTOMERS = (CHANGE_MEMBERS, MESSAGE_CUSTOMERS)
+"""The kinds of the jobs whose parameters may list customers, as `one_ids`."""
+
 
 def forget_customers(connection: Connection, one_ids: Collection[str]) -> None:
-    """Take out consents, stored answers and the texts of messages; what waits to be sent never leaves."""
+    """Take out consents, static tags and segments, stored answers and the texts of messages.
+
+    What waits to be sent never leaves.
+    """
     connection.execute(delete(customer_consent).where(customer_consent.c.one_id.in_(one_ids)))
+    # Jobs first: one that writes members holds its row while it does.
+    _forget_in_jobs(connection, frozenset(one_ids))
+    forget_members(connection, one_ids)
     targets = [f"customer:{one_id}" for one_id in one_ids]
     connection.execute(delete(idempotency).where(idempotency.c.target.in_(targets)))
     waits, status = outbox.c.status == "waiting", outbox.c.status
@@ -33,6 +45,16 @@ def forget_customers(connection: Connection, one_ids: Collection[str]) -> None:
     }
     # In one statement: between two a message may come back from a dispatcher and wait, empty.
     connection.execute(update(outbox).where(outbox.c.subject.in_(one_ids)).values(values))
+
+
+def _forget_in_jobs(connection: Connection, one_ids: frozenset[str]) -> None:
+    """Take them out of the lists that jobs still have before them; one that runs leaves them out itself."""
+    lists = select(job.c.id, job.c.params).where(job.c.kind.in_(JOBS_WITH_CUSTOMERS)).with_for_update()
+    for row in connection.execute(lists):
+        named = row.params.get("one_ids", [])
+        if not one_ids.isdisjoint(named):
+            kept = {**row.params, "one_ids": [one for one in named if one not in one_ids]}
+            connection.execute(update(job).where(job.c.id == row.id).values(params=kept))
 
 
 def forget_identities(connection: Connection, identity_keys: Collection[str]) -> None:

@@ -1,10 +1,10 @@
 """Column types that mean the same on SQLite (STRICT tables) and PostgreSQL."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import TIMESTAMP, BigInteger, Boolean, Dialect, Integer, Text
+from sqlalchemy import TIMESTAMP, BigInteger, Boolean, Date, Dialect, Integer, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 Whole: TypeEngine[int] = BigInteger().with_variant(Integer(), "sqlite")
@@ -39,6 +39,23 @@ class Moment(TypeDecorator[datetime]):
 def moment_text(moment: datetime) -> str:
     """The one spelling of an aware datetime: UTC, fixed width, so that text order is time order."""
     return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+
+
+class Day(TypeDecorator[date]):
+    """A calendar day; DATE on PostgreSQL, ISO text on SQLite."""
+
+    impl = Date
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        kind: TypeEngine[Any] = Text() if dialect.name == "sqlite" else Date()
+        return dialect.type_descriptor(kind)
+
+    def process_bind_param(self, value: date | None, dialect: Dialect) -> Any:
+        return value.isoformat() if value is not None and dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> date | None:
+        return date.fromisoformat(value) if isinstance(value, str) else value
 
 
 class Flag(TypeDecorator[bool]):

@@ -13,6 +13,9 @@ from pipelines.sample.files import Files
 from pipelines.sample.world import World
 
 _SCORE = Dice((0.01, 0.015, 0.015, 0.02, 0.02, 0.03, 0.05, 0.14, 0.2, 0.5))
+# Who comes often is asked often, and has waited often.
+_SCORE_OF_REGULARS = Dice((0.02, 0.03, 0.03, 0.04, 0.06, 0.08, 0.09, 0.15, 0.2, 0.3))
+_REGULAR_VISITS = 4
 _COMMENTS = GOOD_COMMENTS + MIDDLE_COMMENTS + BAD_COMMENTS
 _COMMENT_COUNT = np.array((len(BAD_COMMENTS), len(MIDDLE_COMMENTS), len(GOOD_COMMENTS)), dtype=np.int64)
 _COMMENT_FIRST = np.array((len(GOOD_COMMENTS) + len(MIDDLE_COMMENTS), len(GOOD_COMMENTS), 0), dtype=np.int64)
@@ -29,14 +32,15 @@ class Reviews:
 
 
 def reviews_of(world: World, chunk: int, files: Files, met: Encounters) -> Reviews:
-    """One visit in five is reviewed, half an hour to two days after leaving."""
+    """One visit in five is reviewed, of regulars one in two; half an hour to two days after leaving."""
     rng = world.rng(chunk, "operational/reviews")
     close = world.season.close
-    at = met.pick(met.came & (met.visit_state == 2) & chance(rng, len(met.file), 0.2))
+    regular = np.bincount(met.file[met.came], minlength=files.size)[met.file] >= _REGULAR_VISITS
+    at = met.pick(met.came & (met.visit_state == 2) & chance(rng, len(met.file), np.where(regular, 0.5, 0.2)))
     submitted = met.left_at[at] + 1800 + rng.exponential(0.4 * DAY, len(at)).astype(np.int64)
     at, submitted = at[submitted < close], submitted[submitted < close]
     size = len(at)
-    score = _SCORE.throw(rng, size) + 1
+    score = np.where(regular[at], _SCORE_OF_REGULARS.throw(rng, size), _SCORE.throw(rng, size)) + 1
     mood = np.where(score >= 8, 2, np.where(score >= 5, 1, 0))
     replied_at = submitted + between(rng, 1800, 3 * DAY, size)
     replies = np.where((replied_at < close) & chance(rng, size, np.where(mood == 0, 0.9, 0.3)), 1, 0)

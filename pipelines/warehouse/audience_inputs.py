@@ -7,6 +7,7 @@ What somebody edits while it runs is the next night's; a definition is never hal
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import date
 from typing import Any
 
 import pyarrow as pa
@@ -25,11 +26,11 @@ _TABLES = """
         removed_at timestamp with time zone, removed_how varchar
     );
 """
-_NOTHING = Snapshot((), (), ())
+_NOTHING = Snapshot((), (), (), ())
 
 
-def take_audiences(con: DuckDBPyConnection, settings: PipelineSettings) -> None:
-    """Make the warehouse hold what the store holds now; nothing where there is no store."""
+def take_audiences(con: DuckDBPyConnection, settings: PipelineSettings, day: date) -> None:
+    """Make the warehouse hold what the store holds now, for a business day; nothing where there is no store."""
     con.execute(_TABLES)
     con.execute("begin")
     con.execute("delete from ingest.audience_snapshot")
@@ -39,7 +40,7 @@ def take_audiences(con: DuckDBPyConnection, settings: PipelineSettings) -> None:
             with store.read() as connection:
                 con.execute(
                     "insert into ingest.audience_snapshot values ($content)",
-                    {"content": _text(read_snapshot(connection))},
+                    {"content": _text(read_snapshot(connection, day))},
                 )
                 for columns in read_member_rows(connection):
                     _insert_members(con, columns)
@@ -57,6 +58,7 @@ def taken_audiences(con: DuckDBPyConnection) -> Snapshot:
         tuple(StoredRule(**one) for one in content["rules"]),
         tuple(StoredAudience(**one) for one in content["usable"]),
         tuple(NamedAudience(**one) for one in content["named"]),
+        tuple(content["excluded_clinics"]),
     )
 
 

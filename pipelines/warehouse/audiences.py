@@ -70,6 +70,7 @@ def calculate_night(
             published_on=as_of,
             as_of=end_of(as_of, settings.zone),
             layout=read_layout(con, catalog),
+            excluded_clinics=frozenset(snapshot.excluded_clinics),
         )
         static = _by_audience(members)
         found = Inputs(snapshot.rules, snapshot.usable, served, static)
@@ -84,6 +85,7 @@ def calculate_night(
     if made.versions or made.refused:
         waiting.write(_file(settings))
     else:
+        # Where nobody has opened the API yet there is not even a store.
         _file(settings).unlink(missing_ok=True)
     return Report(rows, _facts(made))
 

@@ -14,6 +14,7 @@ import numpy as np
 from segment_engine.cases.run import Asked, Engine, interpreted, with_rules_reversed
 from segment_engine.cases.tables import MEMBERS, write_world
 from segment_engine.cases.world import World
+from segment_engine.clinics import without_clinics
 from segment_engine.compile import compile_many, compile_one
 from segment_engine.predicates import InAudience
 from segment_engine.relations import Relations, relations_of
@@ -22,6 +23,7 @@ from segment_engine.runtime.bitmaps import Bitmap, of_keys
 from segment_engine.runtime.engine_layout import read_layout
 from segment_engine.runtime.engine_tables import build_engine
 from segment_engine.runtime.leaves import Version
+from segment_engine.runtime.version import customers_in
 from segment_engine.tree import AudienceKind
 
 
@@ -67,7 +69,8 @@ def opened(world: World) -> Iterator[duckdb.DuckDBPyConnection]:
 
 def relations_in(world: World) -> Relations:
     """Where the world's tables are."""
-    return replace(relations_of(world.catalog, world.zone.key), audience_members=MEMBERS)
+    relations = relations_of(world.catalog, world.zone.key, excluded_clinics=world.excluded_clinics)
+    return replace(relations, audience_members=MEMBERS)
 
 
 def _together(
@@ -76,13 +79,15 @@ def _together(
     keys = max(world.customers, default=-1) + 1
     layout = read_layout(con, world.catalog) if is_coded else None
     version = Version(relations_in(world), layout, keys, _bitmap(world.customers, keys))
+    version = replace(version, everyone=customers_in(con, version))
 
     def members(audience: InAudience) -> Bitmap:
         of_kind = world.tags if audience.kind is AudienceKind.TAG else world.segments
         return _bitmap(of_kind[audience.id], keys)
 
     known = {} if layout is None else layout.known
-    plan = compile_many(dict(enumerate(case.checked for case in cases)), cases[0].as_of, known)
+    filters = (without_clinics(case.checked, world.excluded_clinics) for case in cases)
+    plan = compile_many(dict(enumerate(filters)), cases[0].as_of, known)
     answer = AudienceReader(con, version, members).read(plan)
     return [frozenset(answer.members[number].keys().tolist()) for number in range(len(cases))]
 

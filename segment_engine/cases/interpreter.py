@@ -29,7 +29,14 @@ RowsOf = Callable[[int], Sequence[Values]]
 def selected(document: Json, world: World, as_of: datetime) -> frozenset[int]:
     """The customers that a valid filter selects at a moment, whose zone becomes the world's."""
     holds = _Reader(world, as_of.astimezone(world.zone)).node(document)
-    return frozenset(customer for customer in world.customers if holds(customer))
+    return frozenset(customer for customer in everybody(world) if holds(customer))
+
+
+def everybody(world: World) -> list[int]:
+    """The customers of a world; who has a clinic, and none that is not excluded, is none of them."""
+    clinics = {customer: values.get("clinic_ids") for customer, values in world.customers.items()}
+    excluded = world.excluded_clinics
+    return [one for one, names in clinics.items() if not isinstance(names, tuple) or set(names) - excluded]
 
 
 class _Reader:
@@ -108,9 +115,13 @@ class _Reader:
         found: dict[int, list[Values]] = {}
         for row in self._world.rows[source.name]:
             since = None if source.known_at is None else row.values.get(source.known_at)
-            if self._is_known(since) and keeps(row.values):
+            if self._is_there(row.values) and self._is_known(since) and keeps(row.values):
                 found.setdefault(row.customer, []).append(row.values)
         return lambda customer: found.get(customer, [])
+
+    def _is_there(self, row: Values) -> bool:
+        """A row that says that it was at an excluded clinic is not."""
+        return row.get("clinic_id") not in self._world.excluded_clinics
 
     def _is_known(self, since: Any) -> bool:
         """A row is known since a moment, or since a day; one that does not say since when is known."""

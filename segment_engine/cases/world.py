@@ -38,7 +38,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Customers by their key, rows by source, members by tag and segment; every field is one of the catalogue's."""
+    """Customers by their key, rows by source, members by tag and segment; every field is one of the catalogue's.
+
+    excluded_clinics: those without which everything is asked
+    """
 
     zone: ZoneInfo
     catalog: Catalog
@@ -46,6 +49,7 @@ class World:
     rows: Mapping[str, tuple[Row, ...]]
     tags: Mapping[int, frozenset[int]]
     segments: Mapping[int, frozenset[int]]
+    excluded_clinics: frozenset[str] = frozenset()
 
 
 def one_id_of(customer: int) -> str:
@@ -55,7 +59,7 @@ def one_id_of(customer: int) -> str:
 
 def read_world(raw: Any, notes: Notes, place: Place = ()) -> World:
     """The world that plain data says; what is wrong is noted and left out."""
-    known = {"zone", "attributes", "sources", "customers", "rows", "tags", "segments"}
+    known = {"zone", "attributes", "sources", "customers", "rows", "tags", "segments", "excluded_clinics"}
     members = notes.members(raw, place, allowed=known)
     reader = _Reader(notes, _zone(members.get("zone", DEFAULT_ZONE), notes, (*place, "zone")))
     attributes = reader.fields(members.get("attributes", {}), (*place, "attributes"), CUSTOMERS, CUSTOMER_KEY)
@@ -68,6 +72,7 @@ def read_world(raw: Any, notes: Notes, place: Place = ()) -> World:
         reader.rows(members.get("rows", {}), sources, customers, (*place, "rows")),
         reader.audiences(members.get("tags", {}), customers, (*place, "tags")),
         reader.audiences(members.get("segments", {}), customers, (*place, "segments")),
+        reader.clinics(members.get("excluded_clinics", []), (*place, "excluded_clinics")),
     )
 
 
@@ -154,6 +159,19 @@ class _Reader:
             members = [(each, one) for each, one in self._notes.items(told, at)]
             found[audience] = frozenset(one for each, one in members if self._is_customer(one, customers, each))
         return found
+
+    def clinics(self, raw: Any, place: Place) -> frozenset[str]:
+        """Clinics by their ids, as rows and customers name them."""
+        read = (self._clinic(one, at) for at, one in self._notes.items(raw, place))
+        return frozenset(one for one in read if one is not None)
+
+    def _clinic(self, raw: Any, place: Place) -> str | None:
+        try:
+            read = stored(raw, FieldType.TEXT, self.zone)
+        except UnreadableError as wrong:
+            self._notes.tell_type(place, wrong.zh, wrong.en)
+            return None
+        return read if isinstance(read, str) else None
 
     def _values(self, members: Mapping[str, Any], fields: Mapping[str, Field], place: Place) -> Values:
         read = {name: self._value(members.get(name), field, (*place, name)) for name, field in fields.items()}

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import duckdb
 
 from segment_engine.checked import Activity, CheckedGroup, CheckedNode, Comparison, Measure, Rows, Sequence
+from segment_engine.clinics import node_without_clinics, without_clinics
 from segment_engine.depends import depends_on
 from segment_engine.describe import describe_measure, describe_rule
 from segment_engine.emit import COUNT_OF, measure_name
@@ -55,6 +56,20 @@ class NotACustomerThenError(Exception):
         )
 
 
+class OfExcludedClinicsError(Exception):
+    """Every clinic of the customer is excluded, so that no filter is asked of them."""
+
+    def __init__(self, key: int) -> None:
+        super().__init__("of excluded clinics only / 所属门诊均不参与计算")
+        self.key = key
+        self.problem = Problem(
+            "of_excluded_clinics",
+            "",
+            "该客户的门诊均已到期或正在初始化,不参与筛选和重新计算",
+            "All clinics of this customer have ended their CDP service or are initialising: filters leave them out.",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Telling:
     """Who is told, and with which words: permissions of `asking` show masked fields."""
@@ -73,7 +88,12 @@ def explain(
     audiences: Callable[[InAudience], Bitmap],
     telling: Telling | None = None,
 ) -> Explanation:
-    """The explanation of a filter for a customer; raises NotACustomerThenError, duckdb.Error."""
+    """The explanation of a filter, as it was written, for a customer.
+
+    Raises NotACustomerThenError, OfExcludedClinicsError, duckdb.Error.
+    """
+    if opened.left_out is not None and key in opened.left_out:
+        raise OfExcludedClinicsError(key)
     if key not in opened.version.everyone:
         raise NotACustomerThenError(key)
     telling = telling or Telling()
@@ -98,8 +118,9 @@ class _Memberships:
 
 def _truths(checked: CheckedGroup, opened: Opened, own: OwnRows, memberships: _Memberships) -> Mapping[Hashable, bool]:
     """Of every node and measure, by its place."""
+    meant = without_clinics(checked, opened.excluded_clinics)
     formulas: dict[Hashable, Formula] = {
-        node.place: resolve(normalize_node(node), opened.as_of, opened.known) for node in _judged(checked)
+        node.place: resolve(normalize_node(node), opened.as_of, opened.known) for node in _judged(meant)
     }
     made = plan(formulas)
     reader = LeafReader(own.cursor, own.version)
@@ -142,17 +163,18 @@ class _Teller:
     def node(self, node: CheckedNode) -> ExplainedNode:
         """A node with all that is in it."""
         told = ExplainedNode(pointer(node.place), _kind(node), self._sentence(node), self.truths[node.place])
-        match node:
-            case CheckedGroup(rules=rules):
-                return replace(told, parts=tuple(map(self.node, rules)))
-            case Comparison():
-                return replace(told, observed=self._observed(node))
-            case Activity():
-                return self._activity(node, told)
-            case Sequence():
-                return self._sequence(node, told)
-            case Membership():
-                return replace(told, audiences=self._audiences(node))
+        if isinstance(node, CheckedGroup):
+            return replace(told, parts=tuple(map(self.node, node.rules)))
+        # Sentences say what was written; the rows that speak for it are those that exist.
+        match node_without_clinics(node, self.opened.excluded_clinics):
+            case Comparison() as meant:
+                return replace(told, observed=self._observed(meant))
+            case Activity() as meant:
+                return self._activity(meant, told)
+            case Sequence() as meant:
+                return self._sequence(meant, told)
+            case Membership() as meant:
+                return replace(told, audiences=self._audiences(meant))
         return told
 
     @property

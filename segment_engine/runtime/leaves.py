@@ -69,7 +69,7 @@ class Version:
     """One published version to read from.
 
     marts: where everything is; layout: what the engine's tables hold, None where there are none; keys: how many keys
-    there are; everyone: those that are customers
+    there are; everyone: those that are customers, without those whom the marts' universe leaves out
     """
 
     marts: Relations
@@ -79,12 +79,16 @@ class Version:
 
 
 class LeafReader:
-    """Reads leaves through one cursor; `readings` tells what was run. Not for several threads at once."""
+    """Reads leaves through one cursor; `readings` tells what was run. Not for several threads at once.
+
+    A leaf is the same whoever counts as a customer, so that it may be remembered: `everyone` belongs to the algebra.
+    """
 
     def __init__(self, cursor: duckdb.DuckDBPyConnection, version: Version) -> None:
         self.readings: list[Reading] = []
         self._cursor = cursor
         self._version = version
+        self._marts = version.marts.of_all_clinics
         self._columns: dict[str, Values] = {}
         layout = version.layout
         # The engine's tables under the marts' names, a row's time told as its day, or as its moment.
@@ -97,7 +101,7 @@ class LeafReader:
         for thing in things:
             said = self._coded_customer(thing)
             if said is None:
-                found[thing] = self._selected(thing, self._version.marts, thing)
+                found[thing] = self._selected(thing, self._marts, thing)
             elif is_answered(said):
                 flags = truths(said, self._values, self._version.keys)
                 found[thing] = of_flags(flags)
@@ -123,7 +127,7 @@ class LeafReader:
         else:
             aggregated += dated
         found |= self._measured(rows, relations, aggregated)
-        return found | self._measured(scan.rows, self._version.marts, own)
+        return found | self._measured(scan.rows, self._marts, own)
 
     def of_sequence(self, sequence: Follows) -> Found:
         """Customers whose rows hold a sequence."""
@@ -133,7 +137,7 @@ class LeafReader:
 
     def _coded_sequence(self, sequence: Follows) -> tuple[Follows, Relations]:
         """The same sequence over the engine's tables, where they hold all that it asks."""
-        layout, marts = self._version.layout, self._version.marts
+        layout, marts = self._version.layout, self._marts
         if layout is None or self._by_moment is None:
             return sequence, marts
         try:
@@ -144,7 +148,7 @@ class LeafReader:
             return sequence, marts
 
     def _coded_customer(self, thing: Predicate | InBucket) -> Formula | None:
-        if self._version.layout is None or isinstance(thing, InBucket) or self._version.marts.history_on is not None:
+        if self._version.layout is None or isinstance(thing, InBucket) or self._marts.history_on is not None:
             return None
         try:
             return coded(thing, self._version.layout.customers)
@@ -153,7 +157,7 @@ class LeafReader:
 
     def _coded_rows(self, rows: RowSet) -> tuple[RowSet, Relations]:
         """The same rows of the engine's table, where it holds what is asked of them."""
-        marts = self._version.marts
+        marts = self._marts
         if self._version.layout is None or rows.source not in self._version.layout.sources:
             return rows, marts
         kept = rows_kept(rows, marts.sources[rows.source])
@@ -232,9 +236,13 @@ class LeafReader:
         found: Found = {}
         for index, thing in enumerate(things):
             holding = of_keys(keys[read[f"t{index}"].astype(bool)], self._version.keys)
-            without = self._version.everyone - of_keys(keys, self._version.keys)
-            found[thing] = holding | without if holds_over_none(thing.predicate) else holding
+            found[thing] = holding | self._besides(keys) if holds_over_none(thing.predicate) else holding
         return found
+
+    def _besides(self, keys: Numbers) -> Bitmap:
+        flags = np.ones(self._version.keys, bool)
+        flags[keys] = False
+        return of_flags(flags)
 
     def _run(self, statement: Statement, answers: Sequence[Thing]) -> dict[str, Any]:
         began = time.perf_counter()

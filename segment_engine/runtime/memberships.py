@@ -155,6 +155,11 @@ def read_members(folder: Path, file: str, audience_ids: Collection[int]) -> dict
     return {audience_id: _bitmap(row["members"]) for audience_id, row in rows.items()}
 
 
+def read_differences(folder: Path, file: str, audience_ids: Collection[int]) -> dict[int, Difference]:
+    """What a calculation changed, without the members; raises DamagedMembershipsError."""
+    return {one: _difference(row) for one, row in _rows(folder, file, audience_ids, _LISTS).items()}
+
+
 def sweep_memberships(folder: Path, kept: Collection[str], *, before: datetime) -> list[str]:
     """Delete files that no pointer names and that were written before a moment; the names of the deleted."""
     names = set(kept)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segment_engine.checked import CheckedGroup, CheckedNode
+from segment_engine.clinics import without_clinics
 from segment_engine.describe import describe_rule
 from segment_engine.normalize import normalize_node
 from segment_engine.plan import Plan, plan
@@ -82,7 +83,8 @@ def preview(
 ) -> Preview:
     """The preview of a filter; raises QueryTimeoutError, QueryCancelledError, duckdb.Error.
 
-    audiences: the members of a tag or segment; memory: of leaves, which belongs to this version and day
+    audiences: the members of a tag or segment; memory: of leaves, which belongs to this version and day. Clinics
+    that the version excludes are left out here: the filter comes as it was written.
     """
     began = perf_counter()
     sight = sight or Sight()
@@ -126,7 +128,8 @@ def _hashed(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
 
 
 def _read(checked: CheckedGroup, opened: Opened, reader: AudienceReader) -> tuple[Plan, Answer]:
-    formulas: dict[Hashable, CheckedNode] = {_ROOT: checked, **{node.place: node for node in below(checked)}}
+    meant = without_clinics(checked, opened.excluded_clinics)
+    formulas: dict[Hashable, CheckedNode] = {_ROOT: meant, **{node.place: node for node in below(meant)}}
     made = plan({place: resolve(normalize_node(node), opened.as_of, opened.known) for place, node in formulas.items()})
     return made, reader.read(made)
 

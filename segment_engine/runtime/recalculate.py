@@ -11,6 +11,7 @@ from typing import Any, Final
 import duckdb
 
 from segment_engine.checked import CheckedGroup, CheckedNode
+from segment_engine.clinics import without_clinics
 from segment_engine.compile import check, compile_many
 from segment_engine.predicates import InAudience
 from segment_engine.problems import InvalidFilterError, Problem, pointer
@@ -49,16 +50,16 @@ def recalculate(
     *,
     asking: Asking,
     others: Members,
-    rewritten: Callable[[CheckedGroup], CheckedGroup] = lambda checked: checked,
     workers: int = 2,
 ) -> Calculated:
     """Calculate the rules in one pass, each after those that it refers to.
 
     asking: which fields, tags and segments there are; others: members of those that are referred to and no rule of
-    these; rewritten: what becomes of a filter before it is answered. Raises duckdb.InterruptException.
+    these. Clinics that the version excludes are left out here. Raises duckdb.InterruptException.
     """
     checked, refused = _checked(rules, opened, asking)
-    ordered = {one: rewritten(checked[one]) for one in _in_order(checked, refused)}
+    clinics = opened.excluded_clinics
+    ordered = {one: without_clinics(checked[one], clinics) for one in _in_order(checked, refused)}
     sound = {one: tree for one, tree in ordered.items() if not _is_held_back(one, tree, refused)}
 
     def read(some: Mapping[InAudience, CheckedGroup], known: Members) -> dict[InAudience, Bitmap]:

@@ -36,6 +36,15 @@ class SharedSettings(BaseSettings):
         default=None,
         description="Operational store: postgresql+psycopg://…; without it, SQLite in the data directory / 业务库地址",
     )
+    smart_tag_quota: int = Field(
+        default=100, ge=0, le=100_000, description="Smart tags enabled at once, before purchases / 智能标签默认可用数量"
+    )
+    smart_segment_quota: int = Field(
+        default=50,
+        ge=0,
+        le=100_000,
+        description="Smart segments enabled at once, before purchases / 智能分群默认可用数量",
+    )
 
     @field_validator("data_dir")
     @classmethod

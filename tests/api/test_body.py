@@ -115,7 +115,7 @@ def call(
         "query_string": b"",
         "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
     }
-    door = BodyMiddleware(app, JsonLimits(max_bytes=100), uploads={"/up": 1_000})
+    door = BodyMiddleware(app, JsonLimits(max_bytes=100), uploads={"/up": 1_000, "/albums/*/photos": 1_000})
     asyncio.run(door(scope, receive, send))
     return received, sent
 
@@ -315,3 +315,18 @@ def test_json_sent_to_an_upload_is_read_as_strictly_as_anywhere(content_type: st
 
 def test_a_neighbour_of_an_upload_is_no_upload() -> None:
     assert call([part(b"x")], PHOTO, path="/uploads")[1][0]["status"] == 415
+
+
+@pytest.mark.parametrize(
+    ("path", "is_upload"),
+    [
+        ("/albums/7/photos", True),
+        ("/albums/7/photos/1", True),
+        ("/albums/7/8/photos", False),
+        ("/albums//photos", False),
+        ("/albums/7/photos-of-others", False),
+        ("/old/albums/7/photos", False),
+    ],
+)
+def test_an_upload_may_be_below_an_id_and_nowhere_else(path: str, is_upload: bool) -> None:
+    assert call([part(b"x")], PHOTO, path=path)[1][0]["status"] == (200 if is_upload else 415)

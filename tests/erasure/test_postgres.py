@@ -147,6 +147,13 @@ def test_no_table_and_no_file_tells_of_the_erased_person(life: Life) -> None:
     assert life.files == {}
 
 
+def test_no_static_segment_tells_that_the_person_was_ever_in_it(life: Life) -> None:
+    (segment,) = life.tables["public.audience"]
+
+    assert segment["revision"] == 2  # there was somebody to take out
+    assert life.tables["public.audience_member"] == []
+
+
 def test_the_night_reports_the_order_and_keeps_digests_of_every_identity(life: Life) -> None:
     (request,) = life.tables["public.erasure_request"]
 

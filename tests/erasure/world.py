@@ -17,6 +17,7 @@ from sqlalchemy import Connection, insert
 from api.storage.database import Database
 from api.storage.schema import upgrade
 from api.storage.tables.access import patient_account, patient_link
+from api.storage.tables.audiences import audience, audience_member
 from api.storage.tables.identity import identity_override
 from api.storage.tables.outbox import outbox
 from pipelines.ingest.contracts import Column, Contract, load_contracts
@@ -32,6 +33,8 @@ SHARED = {
 }  # fmt: skip
 STAFF_ENDINGS = ("staff_id", "doctor_id", "nurse_id", "assistant_id", "consultant_id", "cashier_id", "biller_id")
 STAFF = {"customer_service_id"}
+# A static segment that the canary is in, and was in before.
+SEGMENT = 1
 # Ids that several tables share: the same of one person everywhere.
 LINKS = {
     "patient_id", "from_patient_id", "to_patient_id", "converted_patient_id", "openid", "external_user_id", "lead_id",
@@ -193,6 +196,15 @@ def open_store(settings: PipelineSettings, one_id: str) -> None:
                 due_at=at + timedelta(days=3650),
             )
         )  # fmt: skip
+
+        stamps = {"created_at": at, "created_by": "staff:1", "updated_at": at, "version": 1}
+        segment = {"kind": "segment", "is_smart": False, "name": "活动名单", "description": "", "position": 0}
+        states = {"is_enabled": True, "is_preset": False, "revision": 1, "updated_by": "staff:1"}
+        con.execute(insert(audience).values(id=SEGMENT, **segment, **states, **stamps))
+        for removed in (at + timedelta(hours=1), None):
+            ended = {"removed_at": removed, "removed_by": removed and "staff:1", "removed_how": removed and "staff"}
+            put_in = {"audience_id": SEGMENT, "one_id": one_id, "added_at": at, "added_by": "staff:1"}
+            con.execute(insert(audience_member).values(**put_in, added_how="staff", **ended))
 
     store.write(work)
     store.close()

@@ -205,6 +205,21 @@ def test_some_patients_sleep_and_some_are_heavy(tables: Tables):
     assert visits["len"].max() > 8 * visits["len"].median()
 
 
+def test_who_comes_often_is_asked_more_often_and_complains_more(tables: Tables):
+    visits = tables["saas/visits"].group_by("patient_id").agg(visits=pl.len())
+    reviews = (
+        tables["operational/reviews"]
+        .group_by("patient_id")
+        .agg(reviews=pl.len(), complaints=(pl.col("score10") < 8).sum())
+    )
+    totals = visits.join(reviews, on="patient_id", how="left").fill_null(0)
+
+    rare, often = (totals.filter(where).sum() for where in (pl.col("visits") < 4, pl.col("visits") >= 4))
+
+    assert often["reviews"][0] / often["visits"][0] > 1.5 * rare["reviews"][0] / rare["visits"][0]
+    assert often["complaints"][0] / often["reviews"][0] > rare["complaints"][0] / rare["reviews"][0] > 0
+
+
 def test_daily_batches_change_rows_that_were_there_and_bring_late_ones(clean: Landed):
     initial, *daily = [m["batch_id"] for m in clean.manifests("saas/appointments")]
     known = clean.batch("saas/appointments", initial).select("appointment_id", old="updated_at", was="status")

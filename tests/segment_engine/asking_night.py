@@ -1,6 +1,6 @@
 """Asking filters on a published night: how it is opened, and filters of every kind over its real catalogue."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -44,8 +44,10 @@ class Night:
 
 
 @contextmanager
-def open_night(settings: PipelineSettings, day: date | None = None, *, with_layout: bool = True) -> Iterator[Night]:
-    """The served version; without its layout, everything is read from the marts."""
+def open_night(
+    settings: PipelineSettings, day: date | None = None, *, with_layout: bool = True, without: Collection[str] = ()
+) -> Iterator[Night]:
+    """The served version, without some clinics; without its layout, everything is read from the marts."""
     connection, pointer = open_current(settings.folders, timezone=settings.timezone)
     with connection:
         catalog = PublishedCatalogs(settings.folders).of(pointer)
@@ -56,6 +58,7 @@ def open_night(settings: PipelineSettings, day: date | None = None, *, with_layo
             published_on=pointer.as_of,
             as_of=end_of(day or pointer.as_of, settings.zone),
             layout=read_layout(connection, catalog) if with_layout else None,
+            excluded_clinics=frozenset(without),
         )
         yield Night(connection, opened)
 

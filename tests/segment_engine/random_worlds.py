@@ -78,18 +78,20 @@ _FIELDS: Final = {
     "age": "integer", "points": "integer", "score": "decimal", "rate": "decimal", "balance": "money",
     "deposit": "money",
     "active": "boolean", "birthday": "date", "wedding": "date", "seen_at": "datetime", "left_at": "datetime",
+    "clinic_ids": "options",
 }  # fmt: skip
 _SOURCES: Final[Mapping[str, Json]] = {
     "purchase": {
         "time": "at",
         "fields": {"at": "datetime", "item": "text", "channel": "option", "quantity": "integer", "paid": "money",
-                   "due": "money", "tags": "options", "gift": "boolean", "weight": "decimal", "sent_on": "date"},
+                   "due": "money", "tags": "options", "gift": "boolean", "weight": "decimal", "sent_on": "date",
+                   "clinic_id": "option"},
     },
     "appointment": {
         "time": "scheduled_at",
         "known_at": "created_at",
         "fields": {"scheduled_at": "datetime", "created_at": "datetime", "arrived_at": "datetime", "item": "text",
-                   "channel": "option", "minutes": "integer"},
+                   "channel": "option", "minutes": "integer", "clinic_id": "text"},
     },
     "card": {
         "time": "expires_on",
@@ -103,6 +105,9 @@ _SOURCES: Final[Mapping[str, Json]] = {
 CUSTOMERS: Final = 40
 TAGS: Final = (1, 12, 15, 2**40)
 SEGMENTS: Final = (7, 12)
+CLINICS: Final = ("C1", "C2", "门诊'三", "c1", "C10")
+EXCLUDED: Final[Sequence[tuple[str, ...]]] = ((), ("C1",), ("C2", "门诊'三", "nobody was there"), CLINICS)
+"""The clinics without which a world is asked, by its seed."""
 
 
 def poisoned_world(seed: int) -> World:
@@ -117,6 +122,7 @@ def poisoned_world(seed: int) -> World:
         "rows": {name: list(_rows(random, told["fields"], keys)) for name, told in _SOURCES.items()},
         "tags": {one: random.sample(keys, random.randint(0, 20)) for one in TAGS},
         "segments": {one: random.sample(keys, random.randint(0, 20)) for one in SEGMENTS},
+        "excluded_clinics": list(EXCLUDED[seed % len(EXCLUDED)]),
     }
     notes = Notes()
     world = read_world(members, notes)
@@ -138,10 +144,14 @@ def _rows(random: Random, fields: Mapping[str, str], keys: Sequence[int]) -> Ite
 
 
 def _values(random: Random, fields: Mapping[str, str]) -> Json:
-    return {name: _stored(random, FieldType(kind)) for name, kind in fields.items() if random.random() < 0.85}
+    return {name: _stored(random, name, FieldType(kind)) for name, kind in fields.items() if random.random() < 0.85}
 
 
-def _stored(random: Random, kind: FieldType) -> Json:
+def _stored(random: Random, name: str, kind: FieldType) -> Json:
+    if name == "clinic_id":
+        return random.choice((*CLINICS, ""))
+    if name == "clinic_ids":
+        return random.choices(CLINICS, k=random.choice([0, 1, 1, 1, 2]))
     return _MAKERS[kind](random)
 
 

@@ -8,7 +8,7 @@ import pytest
 from segment_engine.compile import check, compile_many
 from segment_engine.depends import Dependencies, depends_on
 from segment_engine.predicates import InAudience
-from segment_engine.references import CycleError, in_order
+from segment_engine.references import CycleError, dependants_of, in_order, levels
 from segment_engine.tree import AudienceKind
 from segment_engine.validate import Asking
 from tests.segment_engine.documents import CATALOG
@@ -104,6 +104,17 @@ def test_one_that_refers_to_itself_is_a_circle_and_a_diamond_is_none() -> None:
 
     assert refused.value.path == ("a", "a")
     assert in_order({"a": ["b", "c"], "b": ["d"], "c": ["d"], "d": []})[0] == "d"
+
+
+def test_dependants_come_after_all_that_they_refer_to_and_levels_count_the_longest_way_down() -> None:
+    references = {"top": ["left", "right"], "left": ["base"], "right": ["left", "other"], "alone": ["other"]}
+
+    dependants = dependants_of(references, ["base"])
+
+    assert dependants == ["left", "right", "top"]
+    assert set(dependants_of(references, ["other", "right"])) == {"alone", "top"}
+    assert dependants_of(references, ["top", "unknown"]) == []
+    assert levels(references) == {"base": 1, "other": 1, "left": 2, "alone": 2, "right": 3, "top": 4}
 
 
 def test_dependencies_are_everything_that_a_filter_names() -> None:

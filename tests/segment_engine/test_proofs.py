@@ -18,7 +18,7 @@ def test_random_filters_select_the_same_customers_on_every_engine(seed: int) -> 
 
 
 def test_sql_is_made_of_the_catalogue_and_placeholders_in_both_dialects() -> None:
-    tally = try_texts(100, first_seed=50_000)
+    tally = try_texts(100, first_seed=50_001)
 
     assert tally.faults == []
     assert tally.counts["statements of spark"] == tally.counts["statements of duckdb"] == 100

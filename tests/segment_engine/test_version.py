@@ -92,6 +92,25 @@ def test_a_filter_of_an_earlier_day_reads_what_was_known_then(today: Night, then
     assert (city.holds, city.observed[0].value) == (True, "旧城")
 
 
+def test_on_an_earlier_day_the_clinics_of_then_count(changed: PipelineSettings, then: Night) -> None:
+    ((clinic,),) = then.connection.execute(
+        "select clinic_ids[1] from marts.customer_attribute_history where customer_key = 1 and valid_to is not null"
+    ).fetchall()
+    query = f"""
+        select customer_key from marts.customer_attribute_history
+        where valid_from <= $then and (valid_to is null or valid_to > $then) and customer_key <> {GONE}
+            and list_distinct(clinic_ids) <> [$clinic]
+    """
+    values = {"then": THEN, "clinic": clinic}
+    elsewhere = {key for (key,) in then.connection.execute(query, values).fetchall()}
+
+    with open_night(changed, THEN, without=[clinic]) as rest:
+        left = everyone(rest)
+
+        assert left == elsewhere == rest.selected(rest.checked(all_of(share(0, 100))))
+        assert left < everyone(then)
+
+
 def test_fields_without_history_cannot_be_asked_of_an_earlier_day(then: Night) -> None:
     with pytest.raises(InvalidFilterError) as refused:
         then.checked(all_of(is_("age", "gt", 3)))

@@ -75,7 +75,7 @@ class Nights:
     def take(self) -> str:
         """What ingest does of it; the fingerprint of the night."""
         with connect_warehouse(self.settings) as con:
-            take_audiences(con, self.settings)
+            take_audiences(con, self.settings, END_ON)
         return steps.input_fingerprint(self.settings, END_ON)
 
     def calculate(self) -> Mapping[str, Any]:

@@ -1,7 +1,7 @@
 """What a night takes over from the store: all of it, in the warehouse's types, and nothing where there is nothing."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from pipelines.warehouse.audience_inputs import take_audiences, taken_audiences,
 from tests.audiences import EVERYONE, MADE, add_audience, put_in, share, take_out
 from tests.stores import PostgresStores, SqliteStores
 
+DAY = date(2026, 11, 20)
 GONE = MADE + timedelta(days=3)
 
 
@@ -43,7 +44,7 @@ def test_rules_and_members_are_taken_over_as_they_are(
     put_in(store, 2, ["C1", "C2"])
     take_out(store, 2, ["C2"], at=GONE)
 
-    take_audiences(con, settings)
+    take_audiences(con, settings, DAY)
 
     taken = taken_audiences(con)
     assert [(rule.id, rule.kind, rule.definition, rule.document) for rule in taken.rules] == [
@@ -64,7 +65,7 @@ def test_members_of_whom_nobody_was_ever_taken_out_are_taken_over(
     add_audience(store, 2, is_smart=False)
     put_in(store, 2, ["C1"], at=datetime(2026, 11, 2, 3, 4, 5, 678901, tzinfo=UTC))
 
-    take_audiences(con, settings)
+    take_audiences(con, settings, DAY)
 
     rows = con.execute("select added_at, removed_at, removed_how from ingest.static_member").fetchall()
     assert rows == [(datetime(2026, 11, 2, 3, 4, 5, 678901, tzinfo=UTC), None, None)]
@@ -77,17 +78,17 @@ def test_taking_over_again_replaces_what_was_taken(
     add_audience(store, 1, EVERYONE)
     add_audience(store, 2, is_smart=False)
     put_in(store, 2, ["C1", "C2"])
-    take_audiences(con, settings)
+    take_audiences(con, settings, DAY)
     once = taken_text(con)
 
-    take_audiences(con, settings)
+    take_audiences(con, settings, DAY)
 
     assert taken_text(con) == once
     assert con.execute("select count(*) from ingest.static_member").fetchone() == (2,)
 
 
 def test_where_there_is_no_store_nothing_is_taken(settings: PipelineSettings, con: DuckDBPyConnection) -> None:
-    take_audiences(con, settings)
+    take_audiences(con, settings, DAY)
 
     assert (taken_text(con), list(taken_audiences(con).named)) == ("", [])
     assert con.execute("select count(*) from ingest.static_member").fetchone() == (0,)

@@ -3,7 +3,18 @@
 Columns and walls (keys, checks) only; what may be written when belongs to the domains.
 """
 
-from api.storage.tables import access, audiences, audit, customers, idempotency, identity, jobs, outbox
+from api.storage.tables import access, audiences, audit, clinics, customers, idempotency, identity, jobs, outbox
 from api.storage.tables.base import METADATA
 
-__all__ = ["METADATA", "access", "audiences", "audit", "customers", "idempotency", "identity", "jobs", "outbox"]
+__all__ = [
+    "METADATA",
+    "access",
+    "audiences",
+    "audit",
+    "clinics",
+    "customers",
+    "idempotency",
+    "identity",
+    "jobs",
+    "outbox",
+]

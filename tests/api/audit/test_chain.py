@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import Connection, text
 
-from api.audit.chain import GENESIS
 from api.audit.log import Entry, append
 from api.audit.verify import Verdict, verify
 from api.caller import Caller
+from api.storage.audit_chain import GENESIS
 from api.storage.database import Database
 
 NOON = datetime(2026, 11, 20, 4, tzinfo=UTC)

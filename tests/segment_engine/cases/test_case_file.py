@@ -47,6 +47,13 @@ def customer(**values: Json) -> Json:
     return {**WORLD, "customers": [{"id": 1, **values}]}
 
 
+def test_excluded_clinics_are_texts_as_they_are_stored() -> None:
+    assert read().world.excluded_clinics == frozenset()
+    assert read({**WORLD, "excluded_clinics": [" Ｃ1 ", "C1", "门诊二"]}).world.excluded_clinics == {"C1", "门诊二"}
+    assert problems({**WORLD, "excluded_clinics": "C1"}) == [("wrong_type", "/world/excluded_clinics")]
+    assert problems({**WORLD, "excluded_clinics": ["C1", 7]}) == [("wrong_type", "/world/excluded_clinics/1")]
+
+
 def test_values_are_stored_as_loading_stores_them() -> None:
     world = read(
         customer(

@@ -1,10 +1,13 @@
 with
 bill_items as (select * from {{ ref('stg_saas__bill_items') }}),
+bills as (select bill_id, bill_type, clinic_id from {{ ref('stg_saas__bills') }}),
 customers as (select patient_id, customer_key from {{ ref('int_patient_customer') }})
 select
     bill_items.bill_item_id,
     bill_items.bill_id,
     customers.customer_key,
+    bills.bill_type,
+    bills.clinic_id,
     bill_items.item_code,
     bill_items.item_name,
     bill_items.item_category,
@@ -18,3 +21,4 @@ select
     {{ local_date('bill_items.billed_at') }} as billed_on
 from bill_items
 inner join customers on bill_items.patient_id = customers.patient_id
+left join bills on bill_items.bill_id = bills.bill_id

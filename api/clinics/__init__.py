@@ -1,0 +1,1 @@
+"""The chain's clinics, and which of them the platform serves."""

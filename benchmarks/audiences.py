@@ -1,0 +1,213 @@
+"""Recalculating tags and segments: all of them in one pass of the night, and one of them while somebody waits.
+
+    python -m benchmarks.audiences [--customers 1000000] [--rules 150] [--directory DIR] [--keep]
+
+The night's part is measured on the file that is about to be published: calculating, writing the file of members, the
+analysts' tables, and the pointers. On demand is measured from outside, over HTTP: from the request to the moment in
+which the API answers that the job has succeeded. B1, one pass `select customer_key, count(*) … group by 1` over the
+four largest marts of the same file in the same run, says how fast the machine is.
+"""
+
+import argparse
+import json
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+from fastapi.testclient import TestClient
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import Connection, insert
+
+from api.access.actors import EVERY_CLINIC
+from api.access.builtin_roles import COMPANY_ADMIN
+from api.access.keys import make_key
+from api.main import create_app
+from api.settings import ApiSettings
+from api.storage.database import Database
+from api.storage.tables.access import actor, actor_role
+from api.storage.tables.audiences import audience, audience_definition
+from api.store import upgrade_store
+from benchmarks.nightly import make_sample, run_night
+from benchmarks.segments_rules import make_rules
+from pipelines.settings import PipelineSettings
+from pipelines.warehouse.audience_inputs import take_audiences
+from pipelines.warehouse.audiences import calculate_night, serve_night
+from pipelines.warehouse.catalog import catalog_json
+from pipelines.warehouse.connection import connect_warehouse
+from segment_engine.catalog import read_catalog
+from segment_engine.runtime.published import POINTER_NAME, read_pointer
+
+ASKED: Final = 30
+"""So many rules are calculated on demand, one after the other."""
+
+FACTS: Final = ("fct_mini_program_event", "fct_bill_item", "fct_appointment", "fct_payment")
+OPERATIONAL: Final = ("operational.sqlite", "operational.sqlite-wal", "operational.sqlite-shm")
+out = Console(width=120)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """On the clock, and of all threads of this process."""
+
+    seconds: float
+    processor_seconds: float
+
+
+def main() -> None:
+    """Make or reuse the data, measure, and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--customers", type=int, default=1_000_000)
+    parser.add_argument("--rules", type=int, default=150)
+    parser.add_argument("--directory", type=Path, help="where the data goes [default: a temporary folder]")
+    parser.add_argument("--keep", action="store_true", help="keep the data; reuse what is already there")
+    told = parser.parse_args()
+    base = told.directory or Path(tempfile.mkdtemp(prefix="cdp-benchmark-"))
+    settings = PipelineSettings(data_dir=base / str(told.customers))
+    try:
+        _prepare(settings, told.customers)
+        rules = make_rules(told.rules, _clinics(settings))
+        key = _write_store(settings, rules)
+        _show_night(_measure_night(settings), len(rules))
+        _show_demand(settings, key, sorted(rules)[:ASKED])
+    finally:
+        if not told.keep:
+            shutil.rmtree(base, ignore_errors=True)
+
+
+def _prepare(settings: PipelineSettings, customers: int) -> None:
+    folders = settings.folders
+    if not (folders.published / POINTER_NAME).exists():
+        if not folders.landing.exists():
+            make_sample(customers, folders)
+        run_night(folders.root)
+    for name in OPERATIONAL:
+        (folders.root / name).unlink(missing_ok=True)
+    shutil.rmtree(folders.audiences, ignore_errors=True)
+    with duckdb.connect(str(folders.marts)) as con:
+        for name in ("smart_audience_change", "audience_version"):
+            con.execute(f"drop table if exists marts.{name} cascade")
+
+
+def _clinics(settings: PipelineSettings) -> list[str]:
+    with duckdb.connect(str(settings.folders.marts), read_only=True) as con:
+        return [one for (one,) in con.execute("select clinic_id from marts.dim_clinic order by 1").fetchall()]
+
+
+def _write_store(settings: PipelineSettings, rules: dict[int, dict[str, Any]]) -> str:
+    """A store with an administrator and the rules as published segments; the administrator's key."""
+    database = Database(ApiSettings(data_dir=settings.data_dir))
+    moment = datetime.now(UTC)
+    upgrade_store(database, now=moment)
+
+    def work(connection: Connection) -> str:
+        stamps = {"created_at": moment, "updated_at": moment, "version": 1}
+        connection.execute(insert(actor).values(id="bench", kind="client", name="benchmark", is_active=True, **stamps))
+        connection.execute(insert(actor_role).values(actor_id="bench", role_id=COMPANY_ADMIN, clinic_id=EVERY_CLINIC))
+        by = {"created_by": "bench", "updated_by": "bench"}
+        for number, document in rules.items():
+            connection.execute(
+                insert(audience).values(
+                    id=number, kind="segment", is_smart=True, name=f"segment {number}", description="",
+                    position=number, is_enabled=True, is_preset=False, definition=1, revision=0, **by, **stamps,
+                )
+            )  # fmt: skip
+            connection.execute(
+                insert(audience_definition).values(
+                    audience_id=number, number=1, filter=document, note="", created_at=moment, created_by="bench"
+                )
+            )
+        made = make_key(
+            connection, actor_id="bench", name="benchmark", scopes=None, expires_at=None, created_by="bench", now=moment
+        )
+        return made.text
+
+    key = database.write(work)
+    database.close()
+    return key
+
+
+def _measure_night(settings: PipelineSettings) -> dict[str, Cost]:
+    """Costs by what was done: a first night, in which everybody enters, and a second one."""
+    catalog = read_catalog(json.loads(catalog_json(settings)))
+    pointer = read_pointer(settings.folders)
+    costs = {"B1": _timed(lambda: _grouped_pass(settings))}
+    with connect_warehouse(settings) as con:
+        costs["taking definitions over"] = _timed(lambda: take_audiences(con, settings, pointer.as_of))
+
+    def calculate() -> object:
+        return calculate_night(settings, catalog, pointer.as_of, fingerprint=pointer.fingerprint, now=datetime.now(UTC))
+
+    for night in ("first night", "second night"):
+        costs[f"{night}: calculating, files, tables"] = _timed(calculate)
+        costs[f"{night}: pointers"] = _timed(lambda: serve_night(settings, pointer))
+    return costs
+
+
+def _grouped_pass(settings: PipelineSettings) -> None:
+    with duckdb.connect(str(settings.folders.marts), read_only=True, config={"threads": settings.threads}) as con:
+        for name in FACTS:
+            con.execute(f"select customer_key, count(*) from marts.{name} group by 1").fetchnumpy()
+
+
+def _timed(work: Callable[[], object]) -> Cost:
+    began, processor = time.perf_counter(), time.process_time()
+    work()
+    return Cost(time.perf_counter() - began, time.process_time() - processor)
+
+
+def _show_night(costs: dict[str, Cost], rules: int) -> None:
+    base = costs["B1"].processor_seconds
+    table = Table("what", "seconds", "CPU s", "x B1, CPU", title=f"{rules} rules, all at once", title_justify="left")
+    for name, cost in costs.items():
+        shown = f"{cost.processor_seconds / base:.2f}"
+        table.add_row(name, f"{cost.seconds:.2f}", f"{cost.processor_seconds:.2f}", shown)
+    out.print(table)
+
+
+def _show_demand(settings: PipelineSettings, key: str, ids: Sequence[int]) -> None:
+    with _client(settings, key) as client:
+        took = [_recalculated(client, [one]) for one in ids]
+        together = _recalculated(client, ids)
+    ordered = sorted(took)
+    table = Table("one rule on demand", "seconds", title="from the request to the served members", title_justify="left")
+    table.add_row("the first, on a process that has just started", f"{took[0]:.2f}")
+    table.add_row("median of the others", f"{statistics.median(took[1:]):.2f}")
+    table.add_row("slowest of the others", f"{max(took[1:]):.2f}")
+    table.add_row("slowest of all", f"{ordered[-1]:.2f}")
+    table.add_row(f"{len(ids)} rules in one request", f"{together:.2f}")
+    out.print(table)
+
+
+@contextmanager
+def _client(settings: PipelineSettings, key: str) -> Iterator[TestClient]:
+    app = create_app(ApiSettings(data_dir=settings.data_dir, rate_limit_per_address=0))
+    with TestClient(app) as client:
+        client.headers["Authorization"] = f"Bearer {key}"
+        yield client
+
+
+def _recalculated(client: TestClient, ids: Sequence[int]) -> float:
+    began = time.perf_counter()
+    headers = {"Idempotency-Key": f"bench-{began}"}
+    started = client.post("/v1/audiences/recalculation", json={"ids": list(ids)}, headers=headers)
+    assert started.status_code == 202, started.text
+    place = started.headers["Location"]
+    while (job := client.get(place).json())["status"] in ("queued", "running"):
+        time.sleep(0.005)
+    took = time.perf_counter() - began
+    assert job["status"] == "succeeded", job
+    assert not job["result"]["refused"], job["result"]
+    return took
+
+
+if __name__ == "__main__":
+    main()
