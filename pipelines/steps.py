@@ -262,6 +262,8 @@ def build_engine_tables(settings: PipelineSettings, as_of: date) -> StepReport:
 def calculate_audiences(settings: PipelineSettings, as_of: date, *, now: datetime) -> StepReport:
     """Calculate smart tags and segments on what is about to be published, and write the analysts' tables of them."""
     catalog = read_catalog(json.loads(catalog_json(settings)))
+    # What the night before found and was killed before it could serve: else it would wait no longer.
+    serve_audiences(settings)
     with building(settings, as_of, Stage.AUDIENCES):
         fingerprint = _built_for(settings, as_of, Stage.ENGINE).fingerprint
         report = calculate_night(settings, catalog, as_of, fingerprint=fingerprint, now=now)
