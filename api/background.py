@@ -5,11 +5,14 @@ from datetime import timedelta
 
 import structlog
 
+from api.audiences.calculation import recalculate
+from api.audiences.calculation_queue import RECALCULATE
 from api.audiences.static_job import change_members
 from api.audiences.static_messages import message_customers
 from api.audit.watch import AuditWatch
 from api.clock import now
 from api.customers.export_service import EXPORT_CUSTOMERS, export_customers
+from api.filters.evaluator import FilterEvaluator
 from api.identity.preview import IDENTITY_PREVIEW, preview_identity
 from api.jobs.context import JobKinds, Services
 from api.jobs.worker import Worker, worker_name
@@ -29,6 +32,7 @@ JOB_KINDS: JobKinds = {
     EXPORT_CUSTOMERS: export_customers,
     IDENTITY_PREVIEW: preview_identity,
     CHANGE_MEMBERS: change_members,
+    RECALCULATE: recalculate,
     MESSAGE_CUSTOMERS: message_customers,
 }
 
@@ -41,9 +45,14 @@ class Background:
     """Workers, the outbox's dispatcher, the sweeper and the audit log's watch of one process."""
 
     def __init__(
-        self, settings: ApiSettings, database: Database, reader: PublishedReader, kinds: JobKinds = JOB_KINDS
+        self,
+        settings: ApiSettings,
+        database: Database,
+        reader: PublishedReader,
+        filters: FilterEvaluator,
+        kinds: JobKinds = JOB_KINDS,
     ) -> None:
-        services = Services(database, settings, reader, now)
+        services = Services(database, settings, reader, now, filters)
         lease = timedelta(seconds=settings.job_lease_seconds)
         self._workers = [Worker(kinds, services, name=worker_name(), lease=lease) for _ in range(settings.job_workers)]
         self._worker_loops = [

@@ -13,6 +13,7 @@ from api.caller import Caller
 from api.clock import now
 from api.edge.routes import matched_route
 from api.effects import Effects, IdempotencyKey, effects_of
+from api.filters.evaluator import FilterEvaluator
 from api.settings import ApiSettings
 from api.storage.database import Database
 from segment_engine.runtime.catalogs import PublishedCatalogs
@@ -35,6 +36,12 @@ async def published_catalogs(request: Request) -> PublishedCatalogs:
     """The filter catalogues of published versions, kept by the process."""
     catalogs: PublishedCatalogs = request.app.state.catalogs
     return catalogs
+
+
+async def filter_evaluator(request: Request) -> FilterEvaluator:
+    """The process-wide evaluator of filters."""
+    filters: FilterEvaluator = request.app.state.filters
+    return filters
 
 
 async def operational_store(request: Request) -> Database:
@@ -63,6 +70,7 @@ def _caller(request: Request) -> Caller:
 Settings = Annotated[ApiSettings, Depends(api_settings)]
 Reader = Annotated[PublishedReader, Depends(published_reader)]
 Catalogs = Annotated[PublishedCatalogs, Depends(published_catalogs)]
+Filters = Annotated[FilterEvaluator, Depends(filter_evaluator)]
 Store = Annotated[Database, Depends(operational_store)]
 CurrentCaller = Annotated[Caller, Depends(current_caller)]
 CurrentEffects = Annotated[Effects, Depends(current_effects)]

@@ -16,6 +16,9 @@ from api.access.oidc import Issuer
 from api.access_admin.router import me
 from api.access_admin.router import router as access
 from api.audiences.group_router import router as tag_groups
+from api.audiences.member_router import of_customers as audiences_of_customers
+from api.audiences.member_router import router as audiences
+from api.audiences.members import Members
 from api.audiences.quota_router import router as audience_quota
 from api.audiences.segment_router import router as segments
 from api.audiences.static_customer_router import bulk, customer_tags
@@ -27,12 +30,18 @@ from api.catalogue.router import router as catalogue
 from api.clinics.router import router as clinics
 from api.clock import now
 from api.contract import install_contract
+from api.customer360.router import kinds_router as activity_kinds
+from api.customer360.router import router as customer360
+from api.customer_list.router import router as customer_list
+from api.customer_list.saved_router import router as saved_filters
 from api.customers.export_router import router as exports
 from api.customers.router import router as customers
 from api.edge.install import install_inner_edge, install_outer_edge
 from api.edge.logs import configure_logging
 from api.edge.unknown_parameters import UnknownParameters
 from api.files.router import router as files
+from api.filters.evaluator import FilterEvaluator
+from api.filters.router import router as filter_routes
 from api.identity.archive_router import router as archive
 from api.identity.review_router import router as reviews
 from api.identity.router import router as identity
@@ -56,7 +65,10 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     settings = settings or ApiSettings()
     configure_logging()
     reader = PublishedReader(settings.folders, timezone=settings.timezone, threads=settings.api_threads)
+    catalogs = PublishedCatalogs(settings.folders)
     database = Database(settings)
+    # Where tags and segments come from is said here and nowhere else.
+    filters = FilterEvaluator(reader, catalogs, Members(database, reader, settings.folders), timezone=settings.timezone)
     last_used = LastUsed(database)
 
     @asynccontextmanager
@@ -64,7 +76,7 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
         open_store(settings, database, now=now())
         last_used.start()
         # New with every start: an application may be started again, a thread may not.
-        background = app.state.background = Background(settings, database, reader)
+        background = app.state.background = Background(settings, database, reader, filters)
         background.start()
         yield
         # In threads: what they wait for may itself wait for the loop.
@@ -88,9 +100,10 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
             public(page.endpoint)
     app.state.settings = settings
     app.state.reader = reader
-    app.state.catalogs = PublishedCatalogs(settings.folders)
+    app.state.catalogs = catalogs
+    app.state.filters = filters
     app.state.database = database
-    app.state.background = Background(settings, database, reader)
+    app.state.background = Background(settings, database, reader, filters)
     app.state.credentials = Credentials(database, last_used, PatientLinks(database, reader), _issuer(settings))
     app.state.metrics = Metrics()
     app.state.shutting_down = False
@@ -98,9 +111,10 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
     install_outer_edge(app)
     for router in (
-        audit, access, me, clinics, customers, customer_tags, bulk, tag_members, segment_members, exports, catalogue,
-        archive, identity, reviews, privacy, erasures, patients, jobs, files, outbox, operations, tag_groups, tags,
-        segments, audience_quota, templates,
+        audit, access, me, clinics, customer_list, saved_filters, bulk, customer_tags, audiences_of_customers,
+        customers, tag_members, segment_members, exports, catalogue, archive, identity, reviews, privacy, erasures,
+        patients, jobs, files, outbox, operations, tag_groups, tags, segments, audience_quota, templates, customer360,
+        activity_kinds, filter_routes, audiences,
     ):  # fmt: skip
         app.include_router(router)
     install_contract(app)

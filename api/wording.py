@@ -51,6 +51,7 @@ CHINESE = {
     "string_pattern_mismatch": "格式不正确",
     "string_not_ascii": "只允许 ASCII 字符",
     "enum": "应为以下之一:{expected}",
+    "not_several_of": "应为以下之一或多个(英文逗号分隔,不可重复):{expected}",
     "literal_error": "应为以下之一:{expected}",
     "uuid_type": "应为 UUID 文本",
     "uuid_parsing": "应为 UUID 文本",
@@ -81,6 +82,7 @@ CHINESE = {
     "decimal_max_places": "小数位数不能超过 {decimal_places}",
     "decimal_whole_digits": "整数位数过多",
     # days and moments
+    "days_out_of_order": "结束日期不能早于开始日期",
     "date_type": "应为日期,如 2026-11-20",
     "date_parsing": "应为日期,如 2026-11-20",
     "date_from_datetime_parsing": "应为日期,如 2026-11-20",

@@ -52,9 +52,22 @@ MASKS: Mapping[str, tuple[Permission, Callable[[str | None], str | None]]] = {
 }
 
 
+# Personal field of which no part can be shown → what it takes to see it: a remark may hold all the others.
+HIDDEN: Mapping[str, frozenset[Permission]] = {
+    "avatar_url": frozenset({Permission.CUSTOMER_NAME_VIEW}),
+    "patient_remark": frozenset(permission for permission, _ in MASKS.values()),
+}
+
+
 def permission_for(field: str) -> Permission | None:
     """What it takes to see the field as it is; None for a field that is never masked."""
     return MASKS[field][0] if field in MASKS else None
+
+
+def permissions_for(field: str) -> frozenset[Permission]:
+    """All that it takes to see the field as it is, of fields without any part to show too."""
+    permission = permission_for(field)
+    return HIDDEN.get(field, frozenset() if permission is None else frozenset({permission}))
 
 
 # Class of a personal field in the filter catalogue → what it takes to see it as it is; free text may hold all of it.
@@ -79,10 +92,9 @@ def visible_classes(actor: Actor) -> frozenset[str]:
 def may_use_raw(actor: Actor, field: str) -> bool:
     """Whether the caller may filter, sort, group or export by the field's own value, for some customers at least.
 
-    For which: `api.access.scope.customer_scope(actor.reaches(permission_for(field)))`.
+    For which: those whom `api.access.scope.customer_scope(actor.reaches(permission))` holds for, of each permission.
     """
-    permission = permission_for(field)
-    return permission is None or bool(actor.reaches(permission))
+    return all(map(actor.reaches, permissions_for(field)))
 
 
 def visible_fields(actor: Actor) -> frozenset[str]:
@@ -93,6 +105,6 @@ def visible_fields(actor: Actor) -> frozenset[str]:
 def masked(row: Mapping[str, Any], granted: frozenset[Permission]) -> dict[str, Any]:
     """The row of one customer as a caller sees it who was granted these permissions on this customer."""
     return {
-        field: MASKS[field][1](value) if field in MASKS and MASKS[field][0] not in granted else value
+        field: value if permissions_for(field) <= granted else MASKS[field][1](value) if field in MASKS else None
         for field, value in row.items()
     }

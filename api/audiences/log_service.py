@@ -69,7 +69,7 @@ def log_page(session: Session, asker: Asker, store: Connection, query: LogQuery,
         operators=None if query.operator is None else operators_like(store, query.operator),
         among=whom.among,
         few=whom.few,
-        after=after,  # type: ignore[arg-type]
+        after=after,
     )
     nothing = not audiences or asked.operators == frozenset() or whom.few == []
     found = [] if nothing else list(islice(events(asked, sources_of(session, store)), query.limit + 1))

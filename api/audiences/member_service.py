@@ -127,7 +127,7 @@ def _calculation(session: Session, one: StoredVersion, scope: Bitmap | None) -> 
         as_of=one.as_of,
         warehouse=one.warehouse,
         definition=one.definition,
-        trigger=one.trigger,  # type: ignore[arg-type]
+        trigger=one.trigger,
         operator=one.operator,
         member_count=members,
         entered=entered,

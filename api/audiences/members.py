@@ -7,7 +7,8 @@ here.
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from datetime import datetime
+from contextlib import nullcontext
+from datetime import date, datetime
 from typing import Final, Protocol
 
 from sqlalchemy import Connection
@@ -16,6 +17,7 @@ from api.filters.audiences import KnownAudiences
 from api.filters.evaluator import Session
 from api.storage.audience_members import static_members
 from api.storage.audiences import StoredVersion, current_versions, revision_of, usable_audiences
+from api.storage.clinic_services import excluded_clinics
 from api.storage.database import Database
 from segment_engine.predicates import InAudience
 from segment_engine.runtime.bitmaps import Bitmap, nobody
@@ -60,6 +62,11 @@ class Members:
             computed_at={(kinds[one], one): found.computed_at for one, found in served.items() if one in kinds},
         )
 
+    def excluded_clinics(self, day: date) -> frozenset[str]:
+        """Those that have ended or are initialising."""
+        with self._database.read() as connection:
+            return excluded_clinics(connection, day)
+
     def members(self, one: InAudience, opened: Opened, moment: datetime | None) -> Bitmap:
         """Who is in it, or was at a moment; nobody in one that may not be named. Raises DamagedMembershipsError."""
         with self._database.read() as connection:
@@ -67,13 +74,18 @@ class Members:
         audience = usable.get(one.id)
         return nobody(opened.version.keys) if audience is None else self.of(audience, opened, moment)
 
-    def of(self, audience: Whose, opened: Opened, moment: datetime | None) -> Bitmap:
-        """Who is in an audience that may also be disabled or deleted; nobody where that was never found out."""
-        with self._database.read() as connection:
+    def of(
+        self, audience: Whose, opened: Opened, moment: datetime | None, connection: Connection | None = None
+    ) -> Bitmap:
+        """Who is in an audience that may also be disabled or deleted; nobody where that was never found out.
+
+        connection: to the store, one of its own where none is given
+        """
+        with self._database.read() if connection is None else nullcontext(connection) as store:
             if not audience.is_smart:
-                found = self._static(connection, audience.id, opened, moment)
+                found = self._static(store, audience.id, opened, moment)
             else:
-                versions = current_versions(connection, [audience.id], at=moment)
+                versions = current_versions(store, [audience.id], at=moment)
                 found = self.of_version(versions[audience.id], opened) if versions else nobody(opened.version.keys)
         return found & opened.version.everyone
 

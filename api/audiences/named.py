@@ -37,7 +37,7 @@ class Named:
     def shown(self) -> AudienceName:
         return AudienceName(
             id=self.id,
-            kind=self.kind,  # type: ignore[arg-type]
+            kind=self.kind,
             name=self.name,
             group_name=self.group_name,
             is_smart=self.is_smart,

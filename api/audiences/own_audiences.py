@@ -77,7 +77,7 @@ def why_answer(session: Session, asker: Asker, store: Connection, one_id: str, a
         definition=rules[0].definition,
         explanation=Explanation(
             version=session.pointer.version,
-            as_of=explained.as_of,
+            as_of=explained.as_of.date(),
             one_id=row["one_id"],
             holds=explained.holds,
             root=told_node(explained.root),
@@ -85,7 +85,7 @@ def why_answer(session: Session, asker: Asker, store: Connection, one_id: str, a
     )
 
 
-def _require_customer(session: Session, asker: Asker, one_id: str) -> Mapping[str, Any]:
+def _require_customer(session: Session, asker: Asker, one_id: str) -> dict[str, Any]:
     row = one_customer(session.cursor, asker.sight.conditions(), asker.sight.granted(), one_id=one_id)
     if row is None:
         raise NotFoundError(NO_CUSTOMER)

@@ -12,8 +12,8 @@ def prompt(quota: Quota) -> Sentence:
     zh, en = _WORDS[quota.kind]
     told = Sentence(
         f"当前可用{zh}总数为{quota.total}个,已启用{quota.enabled}个,还可创建启用{quota.available}个。",
-        f"Up to {quota.total} {en} can be enabled; {quota.enabled} are, and {quota.available} more can be created "
-        "and enabled. ",
+        f"In all {quota.total} {en} can be enabled, {quota.enabled} of them now in use; {quota.available} more can be "
+        "created and enabled. ",
     )
     if quota.expiring is None:
         return told + Sentence(

@@ -9,7 +9,7 @@ from api.audiences.static_schemas import MembersChanged
 from api.audiences.static_service import Changes
 from api.clock import now
 from api.contract import answers
-from api.dependencies import Catalogs, Reader, Settings, Store
+from api.dependencies import Catalogs, Filters, Reader, Settings, Store
 from api.errors import UnsupportedMediaTypeError
 from api.jobs.context import Services
 from api.jobs.router import WakeWorkers
@@ -52,9 +52,15 @@ def changes_at(path: str = "") -> Any:
     """The changes of a request whose selection stands at this place in its body."""
 
     def current(
-        store: Store, settings: Settings, reader: Reader, catalogs: Catalogs, actor: CurrentActor, wake: WakeWorkers
+        store: Store,
+        settings: Settings,
+        reader: Reader,
+        catalogs: Catalogs,
+        filters: Filters,
+        actor: CurrentActor,
+        wake: WakeWorkers,
     ) -> Changes:
-        return Changes(Services(store, settings, reader, now), catalogs, actor, wake, path)
+        return Changes(Services(store, settings, reader, now, filters), catalogs, actor, wake, path)
 
     return Depends(current)
 

@@ -12,7 +12,7 @@ from api.catalogue.answer import catalogue_answer, permitted_part
 from api.catalogue.candidates import customer_values, source_values
 from api.catalogue.schemas import CandidateQuery, CandidateValues, Catalogue, CatalogueQuery, SourceValues
 from api.contract import answers
-from api.customers.router import CurrentSight
+from api.customers.current import CurrentSight
 from api.dependencies import Catalogs, Reader
 from api.edge.prefix_router import PrefixRouter
 from api.shapes import Text

@@ -3,7 +3,8 @@
 `export_query` and `audited` are all that the route and the job know of it.
 """
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -12,15 +13,17 @@ import duckdb
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from api.access.actors import Actor
-from api.access.masking import MASKS, permission_for
+from api.access.masking import HIDDEN, MASKS, permissions_for
 from api.access.permissions import Permission
+from api.customers.asking import Asker
 from api.customers.repository import FLAGS
-from api.customers.schemas import Channel, CustomerFilter
-from api.customers.sight import Sight
+from api.customers.schemas import Channel, CustomerSelection
+from api.customers.selection import selected
 from api.errors import InvalidError
 from api.exports.sheet import Column, Kind
-from api.shapes import Choice, Input
+from api.filters.evaluator import Session
+from api.shapes import Choice
+from api.storage.types import canonical_json
 from segment_engine.problems import Problem
 
 MAX_ROWS = 100_000
@@ -55,6 +58,7 @@ HEADINGS: dict[str, tuple[str, Kind]] = {
     "last_visit_doctor_name": ("上次就诊医生", "text"),
     "responsible_doctor_name": ("责任医生", "text"),
     "customer_service_name": ("专属客服", "text"),
+    "patient_remark": ("患者备注", "text"),
     "channels": ("客户身份", "text"),
     "created_at": ("创建时间", "moment"),
 }
@@ -76,8 +80,8 @@ def _each_once(columns: list[Any]) -> list[Any]:
     return columns
 
 
-class ExportRequest(Input):
-    """What is to be exported, and how."""
+class ExportRequest(CustomerSelection):
+    """What is to be exported, and how; nothing said of whom is everybody whom the caller sees."""
 
     kind: Literal["customers"]
     format: Literal["xlsx", "csv"]
@@ -85,7 +89,6 @@ class ExportRequest(Input):
         Annotated[list[Choice[ExportColumn]], Field(min_length=1), AfterValidator(_each_once)] | None,
         Field(description="In this order; all of them without / 导出列"),
     ] = None
-    filter: CustomerFilter = CustomerFilter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +100,12 @@ class ExportQuery:
     columns: tuple[Column, ...]
 
 
-def export_query(actor: Actor, erased: Sequence[str], request: ExportRequest) -> ExportQuery:
+def export_query(session: Session, asker: Asker, request: ExportRequest) -> ExportQuery:
     """The customers that the actor may export now, newest first, masked as in the list.
 
     Raises NotPermittedError for a filter on a field that the actor sees masked, InvalidError for a senseless one.
     """
-    sight = Sight(actor, erased, Permission.CUSTOMER_EXPORT)
-    conditions, granted = sight.filtered(request.filter, "/filter"), sight.granted()
+    conditions, granted = selected(session, asker, request).conditions, asker.sight.granted()
     values = dict(conditions.values)
     for one in granted:
         values |= one.values
@@ -122,13 +124,15 @@ def export_query(actor: Actor, erased: Sequence[str], request: ExportRequest) ->
 
 
 def _expression(name: str, flag_of: Mapping[Permission, str]) -> str:
-    """A column as the caller sees it: a personal field is masked where its permission does not reach."""
+    """A column as the caller sees it: a personal field is masked, or left out, where a permission does not reach."""
     if name == "channels":
         return _CHANNELS
-    permission = permission_for(name)
-    if permission is None:
+    permissions = permissions_for(name)
+    if not permissions:
         return f"seen.{name}"
-    return f"case when {flag_of[permission]} then seen.{name} else masked.{name} end as {name}"
+    shown = " and ".join(flag_of[permission] for permission in sorted(permissions))
+    otherwise = "null" if name in HIDDEN else f"masked.{name}"
+    return f"case when {shown} then seen.{name} else {otherwise} end as {name}"
 
 
 def row_count(cursor: duckdb.DuckDBPyConnection, query: ExportQuery) -> int:
@@ -140,10 +144,15 @@ def row_count(cursor: duckdb.DuckDBPyConnection, query: ExportQuery) -> int:
 
 
 def audited(request: ExportRequest) -> dict[str, Any]:
-    """What the audit log says of the request; what was looked for in personal fields is masked."""
-    told = request.model_dump(mode="json", exclude_none=True)
+    """What the audit log says of the request; what was looked for in personal fields is masked.
+
+    Of an advanced filter it keeps a digest: whoever has the filter can tell that it was this one.
+    """
+    told = request.model_dump(mode="json", exclude_none=True, exclude={"advanced"})
     told["filter"] = {name: MASKS[name][1](value) if name in MASKS else value for name, value in told["filter"].items()}
-    return told
+    if request.advanced is not None:
+        told["advanced_sha256"] = hashlib.sha256(canonical_json(request.advanced).encode()).hexdigest()
+    return {name: value for name, value in told.items() if value != [] or name == "filter"}
 
 
 _CHANNELS = "concat_ws('、', {}) as channels".format(

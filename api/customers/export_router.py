@@ -2,20 +2,22 @@
 
 from typing import Any
 
-from fastapi import Response
-from fastapi.concurrency import run_in_threadpool
+from fastapi import Request, Response
 from sqlalchemy import Connection
 
 from api.access.guard import CurrentActor, requires
 from api.access.permissions import Permission
 from api.clock import now
+from api.customers.current import asker_of
 from api.customers.export import ExportRequest
 from api.customers.export_service import count_rows, request_export
-from api.dependencies import CurrentCaller, CurrentEffects, Reader, Settings
+from api.dependencies import CurrentCaller, CurrentEffects, Filters, Settings
 from api.edge.prefix_router import PrefixRouter
 from api.effects import Reply
+from api.filters.attended import attended
 from api.jobs.router import WakeWorkers
 from api.jobs.schemas import JobAnswer, job_answer
+from segment_engine.runtime.limited import Budget
 from segment_engine.runtime.secret import tenant_secret
 
 router = PrefixRouter(prefix="/v1/exports", tags=["customers"])
@@ -36,13 +38,19 @@ async def start_export(
     actor: CurrentActor,
     caller: CurrentCaller,
     effects: CurrentEffects,
-    reader: Reader,
+    filters: Filters,
     settings: Settings,
+    request: Request,
     wake: WakeWorkers,
 ) -> Response:
     """Export customers as XLSX or CSV; the job's result has a link to the file / 导出客户."""
+
+    def counted(budget: Budget) -> int:
+        asker = asker_of(actor, effects.database, filters.audiences, Permission.CUSTOMER_EXPORT)
+        return count_rows(filters, asker, body, budget)
+
     # Counted before the store is held: writers wait for nobody's query.
-    rows = await run_in_threadpool(count_rows, effects.database, reader, actor, body)
+    rows = await attended(request, filters, counted)
     secret = tenant_secret(settings)
 
     def work(connection: Connection) -> Reply:

@@ -8,25 +8,29 @@ import duckdb
 from sqlalchemy import Connection
 
 from api.access.actors import Actor
-from api.access.erased import erased_customers
 from api.access.guard import missing
 from api.access.permissions import Permission
 from api.audit.log import Entry, append
 from api.caller import Caller
+from api.customers.asking import Asker
+from api.customers.current import asker_of
 from api.customers.export import ExportQuery, ExportRequest, audited, export_query, row_count
 from api.errors import NotPermittedError
 from api.exports.csv import write_csv
 from api.exports.target import remove_target
 from api.exports.xlsx import write_xlsx
 from api.files.store import NewFile, record_file
+from api.filters.evaluator import FilterEvaluator
 from api.jobs.context import Finished, JobContext
 from api.jobs.model import Job
 from api.jobs.queue import enqueue
-from api.storage.database import Database
-from segment_engine.runtime.published import PublishedReader
+from segment_engine.runtime.limited import Budget
 from segment_engine.runtime.secret import tenant_secret
 
 EXPORT_CUSTOMERS = "customers.export"
+
+# Nobody sits in front of a job: it may wait for its turn while people ask filters.
+TURN_SECONDS = 300.0
 
 MEDIA_TYPES = {
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
@@ -35,11 +39,10 @@ MEDIA_TYPES = {
 WRITERS: dict[str, Callable[..., int]] = {"xlsx": write_xlsx, "csv": write_csv}
 
 
-def count_rows(database: Database, reader: PublishedReader, actor: Actor, request: ExportRequest) -> int:
+def count_rows(filters: FilterEvaluator, asker: Asker, request: ExportRequest, budget: Budget) -> int:
     """How many customers it would have; raises InvalidError, NotPermittedError, NothingPublishedError."""
-    query = _query_now(database, actor, request)
-    with reader.cursor() as (cursor, _):
-        return row_count(cursor, query)
+    with filters.session(budget) as session:
+        return row_count(session.cursor, export_query(session, asker, request))
 
 
 def request_export(
@@ -63,8 +66,11 @@ def export_customers(context: JobContext) -> Finished:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     # The attempt is in the name: whoever lost the job writes beside its successor, never over it.
     path = folder / f"{context.job.id}-{context.job.attempts}-{secrets.token_hex(4)}.{request.format}"
-    query = _query_now(services.database, context.actor, request)
-    with services.reader.cursor() as (cursor, pointer):
+    asker = asker_of(context.actor, services.database, services.filters.audiences, Permission.CUSTOMER_EXPORT)
+    with services.filters.session() as session:
+        with services.filters.turns.taken(TURN_SECONDS):
+            query = export_query(session, asker, request)
+        cursor, pointer = session.cursor, session.pointer
         rows = row_count(cursor, query)
         now = services.clock()
         file = NewFile(
@@ -80,12 +86,6 @@ def export_customers(context: JobContext) -> Finished:
         context.record(lambda connection: record_file(connection, file, secret=secret, now=now))
         _write(context, cursor, query, request.format, file)
     return Finished(file.result, discard=lambda: remove_target(path))
-
-
-def _query_now(database: Database, actor: Actor, request: ExportRequest) -> ExportQuery:
-    with database.read() as connection:
-        erased = erased_customers(connection)
-    return export_query(actor, erased, request)
 
 
 def _write(

@@ -34,7 +34,7 @@ class Origin(BaseModel):
     """One attribute: its value, and the record it survived from."""
 
     attribute: str = Field(description="Attribute; `source_levels` is the three levels of 来源 / 属性")
-    value: str | None = Field(description="Masked by role; null for what this API never shows / 值(按角色脱敏)")
+    value: str | None = Field(description="Masked by role; null where no part of it may be shown / 值(按角色脱敏)")
     source: Channel = Field(description="Kind of the record / 来源类型")
     identity_key: str | None = Field(
         description="Record; only with `customer.phone.view` / 来源记录(需查看完整手机号权限)"

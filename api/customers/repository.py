@@ -3,7 +3,7 @@
 Who may see what comes in as predicates over `marts.dim_customer`; masking is done by the service.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,10 +14,10 @@ from api.customers.cursor import CustomerCursor
 from api.customers.schemas import Channel, Sort
 
 COLUMNS = (
-    "one_id", "nickname", "name", "phone", "gender", "birth_date", "id_number", "city", "clinic_id",
+    "one_id", "avatar_url", "nickname", "name", "phone", "gender", "birth_date", "id_number", "city", "clinic_id",
     "clinic_name", "medical_record_no", "patient_type", "source_level_1", "source_level_2", "source_level_3",
     "first_visit_at", "last_visit_at", "online_consultant_name", "consultant_name", "last_visit_doctor_name",
-    "responsible_doctor_name", "customer_service_name", "created_at",
+    "responsible_doctor_name", "customer_service_name", "patient_remark", "created_at",
 )  # fmt: skip
 
 FLAGS = {
@@ -39,6 +39,11 @@ class Conditions:
     def add(self, predicate: str, values: Mapping[str, Any] | None = None) -> None:
         self.parts.append(predicate)
         self.values |= values or {}
+
+    def extend(self, other: "Conditions") -> None:
+        """Those of the other must hold too."""
+        self.parts += other.parts
+        self.values |= other.values
 
     @property
     def text(self) -> str:
@@ -100,6 +105,20 @@ def one_customer(
     """
     rows = _rows(cursor, statement, {**conditions.values, **_values(granted), "one_id": one_id})
     return rows[0] if rows else None
+
+
+def customers_by_key(
+    cursor: duckdb.DuckDBPyConnection, granted: tuple[Granted, ...], keys: Sequence[int]
+) -> list[dict[str, Any]]:
+    """These customers in the order of the keys, as `list_customers` without `sort_value`; who is gone is left out."""
+    statement = f"""
+        select {_selected(granted)}
+        from marts.dim_customer
+        where customer_key in (select unnest($keys::integer[]))
+    """
+    rows = _rows(cursor, statement, {**_values(granted), "keys": list(keys)})
+    found = {row["customer_key"]: row for row in rows}
+    return [found[key] for key in keys if key in found]
 
 
 def _selected(granted: tuple[Granted, ...]) -> str:

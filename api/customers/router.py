@@ -2,31 +2,23 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Path, Query
+from fastapi import Path, Query
 
-from api.access.erased import erased_customers
-from api.access.guard import CurrentActor, requires
+from api.access.guard import requires
 from api.access.permissions import Permission
 from api.contract import answers
+from api.customers.current import CurrentSight
 from api.customers.origins import Origins, customer_origins
 from api.customers.schemas import CustomerAnswer, CustomerPage, CustomerQuery
 from api.customers.service import customer_answer, customer_page
-from api.customers.sight import Sight
-from api.dependencies import Reader, Store
+from api.dependencies import Reader
 from api.edge.prefix_router import PrefixRouter
 from api.shapes import Text
 
 router = PrefixRouter(prefix="/v1/customers", tags=["customers"])
 
 
-def current_sight(actor: CurrentActor, store: Store) -> Sight:
-    """What the caller sees of customers, at this moment."""
-    with store.read() as connection:
-        return Sight(actor, erased_customers(connection))
-
-
 OneId = Annotated[str, Path(), Text(1, 64)]
-CurrentSight = Annotated[Sight, Depends(current_sight)]
 
 
 @router.get("")

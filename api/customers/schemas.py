@@ -2,13 +2,14 @@
 
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
 from api.shapes import Choice, Input, QueryInt, Text
 
 MAX_PAGE = 200
+MAX_ID = (1 << 63) - 1
 
 
 class Channel(StrEnum):
@@ -29,6 +30,9 @@ class Sort(StrEnum):
     NAME = "name"
 
 
+AudienceIds = Annotated[list[Annotated[int, Field(ge=1, le=MAX_ID)]], Field(max_length=50)]
+
+
 class CustomerFilter(Input):
     """Which customers; anything else is refused."""
 
@@ -46,6 +50,23 @@ class CustomerFilter(Input):
     nickname: Annotated[Annotated[str, Text(1, 50)] | None, Field(description="Contains / 昵称(包含)")] = None
 
 
+class CustomerSelection(Input):
+    """Which customers a list or an export holds: all that is given must fit."""
+
+    filter: Annotated[CustomerFilter, Field(description="Quick filters / 快捷筛选")] = CustomerFilter()
+    advanced: Annotated[
+        dict[str, Any] | None,
+        Field(description="A filter of at most 8 conditions (docs/filter-language.md) / 高级筛选"),
+    ] = None
+    tag_ids: AudienceIds = Field(default_factory=list, description="In any of these by their last run / 标签")
+    segment_ids: AudienceIds = Field(default_factory=list, description="In any of these by their last run / 分群")
+
+    @property
+    def is_evaluated(self) -> bool:
+        """Whether more than the customers' own table is asked."""
+        return self.advanced is not None or bool(self.tag_ids or self.segment_ids)
+
+
 class CustomerQuery(CustomerFilter):
     """Filters, order and page of the customer list."""
 
@@ -60,6 +81,7 @@ class Customer(BaseModel):
     """One customer; names, phones and ID numbers are masked for whoever may not see them."""
 
     one_id: str
+    avatar_url: str | None = Field(description="Null for whoever may not see the name / 头像")
     nickname: str | None
     name: str | None
     phone: str | None
@@ -81,6 +103,9 @@ class Customer(BaseModel):
     last_visit_doctor_name: str | None
     responsible_doctor_name: str | None
     customer_service_name: str | None
+    patient_remark: str | None = Field(
+        description="Null for whoever may not see name, phone and ID number, all of which it may hold / 患者备注"
+    )
     channels: list[str] = Field(description="How the customer is known / 客户身份渠道")
     created_at: datetime | None
 

@@ -35,7 +35,7 @@ def customer_page(reader: PublishedReader, sight: Sight, query: CustomerQuery) -
     return CustomerPage(
         version=pointer.version,
         as_of=pointer.as_of,
-        customers=[_shown(row, granted) for row in page],
+        customers=[shown(row, granted) for row in page],
         next_cursor=CustomerCursor(query.sort, last["sort_value"], last["customer_key"]).encode() if last else None,
     )
 
@@ -47,7 +47,7 @@ def customer_answer(reader: PublishedReader, sight: Sight, one_id: str) -> Custo
         row = one_customer(cursor, sight.conditions(), granted, one_id=one_id)
     if row is None:
         raise NotFoundError(NO_CUSTOMER)
-    return CustomerAnswer(version=pointer.version, as_of=pointer.as_of, customer=_shown(row, granted))
+    return CustomerAnswer(version=pointer.version, as_of=pointer.as_of, customer=shown(row, granted))
 
 
 def permissions_on(row: dict[str, Any], granted: tuple[Granted, ...]) -> frozenset[Permission]:
@@ -55,7 +55,8 @@ def permissions_on(row: dict[str, Any], granted: tuple[Granted, ...]) -> frozens
     return frozenset(one.permission for one in granted if row[one.column])
 
 
-def _shown(row: dict[str, Any], granted: tuple[Granted, ...]) -> Customer:
+def shown(row: dict[str, Any], granted: tuple[Granted, ...]) -> Customer:
+    """The customer of a row, personal fields masked where the caller may not see them."""
     return Customer.model_validate(masked(row, permissions_on(row, granted)))
 
 

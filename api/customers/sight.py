@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from api.access.actors import Actor
 from api.access.erased import without_erased
-from api.access.masking import MASKS, permission_for
+from api.access.masking import MASKS, permission_for, permissions_for
 from api.access.permissions import LABELS, Permission
 from api.access.scope import customer_scope
 from api.customers.phones import phone_forms
@@ -43,13 +43,19 @@ class Sight:
         return self._granted(Permission.CUSTOMER_NAME_VIEW)
 
     def filtered(self, query: CustomerFilter, place: str) -> Conditions:
-        """Who is seen and asked for; raises NotPermittedError for fields that the caller sees masked, InvalidError.
+        """Who is seen and asked for; raises as `asked_for`."""
+        conditions = self.conditions()
+        conditions.extend(self.asked_for(query, place))
+        return conditions
+
+    def asked_for(self, query: CustomerFilter, place: str) -> Conditions:
+        """Who is asked for; raises NotPermittedError for fields that the caller sees masked, InvalidError.
 
         `place` is where the filter stands in the request: `/query`, `/filter`.
         A filter on a personal field finds only customers whose own value the caller may see: else it would tell it.
         """
         self._require_raw(query, place)
-        conditions = self.conditions()
+        conditions = Conditions()
         if query.clinic_id is not None:
             conditions.add("(clinic_id = $clinic_id)", {"clinic_id": query.clinic_id})
         if query.channel is not None:
@@ -90,6 +96,20 @@ class Sight:
         """What is sorted by; a masked name counts as none, or its place would tell it."""
         permission = permission_for(sort)
         return str(sort) if permission is None else f"case when {self._granted(permission).column} then {sort} end"
+
+    def shown_value(self, column: str) -> Conditions:
+        """When a column's own value is shown: no condition at all for one that is never masked."""
+        conditions = Conditions()
+        for permission in sorted(permissions_for(column)):
+            granted = self._granted(permission)
+            conditions.add(granted.predicate, granted.values)
+        return conditions
+
+    def require_shown(self, column: str, path: str) -> None:
+        """Raise NotPermittedError for a column that the caller sees masked of everybody."""
+        missing = [one for one in sorted(permissions_for(column)) if not self.actor.reaches(one)]
+        if missing:
+            raise NotPermittedError(*(_masked(path, permission) for permission in missing))
 
     def _granted(self, permission: Permission) -> Granted:
         predicate, values = customer_scope(self.actor.reaches(permission), prefix=permission.replace(".", "_"))

@@ -4,7 +4,7 @@ The customer is found as by `/v1/customers/{one_id}`: within the caller's reach,
 may name an identity, or an id, of somebody else; it is told only to who sees that customer too.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import duckdb
 
 from api.access.permissions import Permission
 from api.customers.repository import Granted, one_customer
+from api.customers.rows import among, rows_at, rows_where
 from api.customers.service import NO_CUSTOMER
 from api.customers.sight import Sight
 from api.errors import NotFoundError
@@ -29,24 +30,26 @@ from segment_engine.runtime.published import PublishedReader
 
 BINDING = "binding"
 ONE_IDS = ("from_one_id", "to_one_id")
+# What ties an identity, or tied it: as the marts name it → as the answers do.
+REASON_COLUMNS = {
+    "reason_value_type": "value_type",
+    "reason_value_masked": "value",
+    "reason_via_key": "via_key",
+}
+CAUSE_COLUMNS = {"cause_value_type": "value_type", "cause_value_masked": "value", "via_identity_key": "via_key"}
+IDENTITY_COLUMNS = (
+    "identity_key", "kind", "scope", "source_id", "first_seen_at", "is_present", *REASON_COLUMNS,
+)  # fmt: skip
+EVENT_COLUMNS = (
+    "night", "seq", "event", "identity_key", "from_one_id", "to_one_id", "override_id", *CAUSE_COLUMNS,
+)  # fmt: skip
 
 
 def customer_identities(reader: PublishedReader, sight: Sight, one_id: str) -> CustomerIdentities:
     """Every identity of the customer, the first seen first; raises NotFoundError."""
     with reader.cursor() as (cursor, pointer):
         customer = _customer(cursor, sight, one_id)
-        rows = _rows(
-            cursor,
-            """
-            select
-                identity_key, kind, scope, source_id, first_seen_at, is_present,
-                reason_value_type as value_type, reason_value_masked as value, reason_via_key as via_key
-            from marts.dim_identity
-            where customer_key = $customer_key
-            order by first_seen_at nulls last, identity_key
-            """,
-            {"customer_key": customer["customer_key"]},
-        )
+        rows = _identities(cursor, customer["customer_key"])
         names = _Names.of(cursor, sight, rows)
     identities = [
         CustomerIdentity(
@@ -99,30 +102,40 @@ def _customer(cursor: duckdb.DuckDBPyConnection, sight: Sight, one_id: str) -> M
     return row
 
 
+def _identities(cursor: duckdb.DuckDBPyConnection, customer_key: int) -> list[dict[str, Any]]:
+    """The customer's identities, the first seen first."""
+    values = {"customer_key": customer_key}
+    rows = rows_where(cursor, "dim_identity", IDENTITY_COLUMNS, "customer_key = $customer_key", values)
+    renamed = [{REASON_COLUMNS.get(name, name): value for name, value in row.items()} for row in rows]
+    return sorted(renamed, key=lambda row: (row["first_seen_at"] is None, row["first_seen_at"], row["identity_key"]))
+
+
 def _events(
     cursor: duckdb.DuckDBPyConnection, one_id: str, *, after: EventPlace | None, limit: int
 ) -> list[dict[str, Any]]:
-    """Changes from or to the customer's id, or one that they had before."""
+    """Changes from or to the customer's id, or one that they had before, newest first."""
+    ids = [one_id, *_former_ids(cursor, one_id)]
     further = "true" if after is None else "(night, seq) < ($night, $seq)"
-    values = {} if after is None else {"night": after.night, "seq": after.seq}
-    return _rows(
-        cursor,
-        f"""
-        with ids as (
-            select $one_id as one_id
+    values: dict[str, Any] = {} if after is None else {"night": after.night, "seq": after.seq}
+    (left, of_left), (right, of_right) = among("from_one_id", ids), among("to_one_id", ids)
+    statement = f"""
+        select distinct night, seq, place
+        from (
+            select night, seq, rowid as place from marts.identity_event where {left} and {further}
             union all
-            select old_one_id from marts.one_id_alias where one_id = $one_id
+            select night, seq, rowid from marts.identity_event where {right} and {further}
         )
-        select
-            night, seq, event, identity_key, from_one_id, to_one_id, cause_value_type as value_type,
-            cause_value_masked as value, via_identity_key as via_key, override_id
-        from marts.identity_event
-        where (from_one_id in (from ids) or to_one_id in (from ids)) and {further}
         order by night desc, seq desc
         limit $row_limit
-        """,
-        {"one_id": one_id, "row_limit": limit, **values},
-    )
+    """
+    found = cursor.execute(statement, {**of_left, **of_right, **values, "row_limit": limit}).fetchall()
+    rows = rows_at(cursor, "identity_event", EVENT_COLUMNS, [place for _, _, place in found])
+    return [{CAUSE_COLUMNS.get(name, name): told for name, told in rows[place].items()} for _, _, place in found]
+
+
+def _former_ids(cursor: duckdb.DuckDBPyConnection, one_id: str) -> list[str]:
+    statement = "select old_one_id from marts.one_id_alias where one_id = $one_id order by all"
+    return [old for (old,) in cursor.execute(statement, {"one_id": one_id}).fetchall()]
 
 
 def _seen_one_ids(cursor: duckdb.DuckDBPyConnection, sight: Sight, rows: Iterable[Mapping[str, Any]]) -> frozenset[str]:
@@ -130,23 +143,20 @@ def _seen_one_ids(cursor: duckdb.DuckDBPyConnection, sight: Sight, rows: Iterabl
 
     An id that nobody holds today was somebody's, nobody knows of which clinic: it is for who reaches everybody.
     """
-    conditions = sight.conditions()
-    found = cursor.execute(
-        f"""
-        select asked.one_id
-        from (select unnest($one_ids::varchar[]) as one_id) as asked
-        left join marts.one_id_alias as alias on asked.one_id = alias.old_one_id
-        where
-            coalesce(alias.one_id, asked.one_id) in (select one_id from marts.dim_customer where {conditions.text})
-            or ($everybody and coalesce(alias.one_id, asked.one_id) not in (select one_id from marts.dim_customer))
-        """,
-        {
-            **conditions.values,
-            "one_ids": list({row[name] for row in rows for name in ONE_IDS} - {None}),
-            "everybody": sight.actor.reaches_everybody(sight.permission),
-        },
+    asked = sorted({row[name] for row in rows for name in ONE_IDS} - {None})
+    if not asked:
+        return frozenset()
+    of_old, values = among("old_one_id", asked)
+    aliases = dict(
+        cursor.execute(f"select old_one_id, one_id from marts.one_id_alias where {of_old}", values).fetchall()
     )
-    return frozenset(one_id for (one_id,) in found.fetchall())
+    today = {one_id: aliases.get(one_id, one_id) for one_id in asked}
+    conditions = sight.conditions()
+    of_id, values = among("one_id", sorted(set(today.values())))
+    statement = f"select one_id, {conditions.text} as is_seen from marts.dim_customer where {of_id}"
+    seen = dict(cursor.execute(statement, {**conditions.values, **values}).fetchall())
+    of_nobody = sight.actor.reaches_everybody(sight.permission)
+    return frozenset(one_id for one_id, now in today.items() if seen.get(now, of_nobody))
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,21 +170,28 @@ class _Names:
         """For the keys that stand in rows."""
         keys = {row[name] for row in rows for name in ("identity_key", "via_key")}
         keys |= {row["value"] for row in rows if row["value_type"] == BINDING}
+        asked = sorted(keys - {None})
+        if not asked:
+            return cls({})
+        of_key, values = among("identity_key", asked)
+        statement = f"select identity_key, customer_key from marts.dim_identity where {of_key}"
+        customers = dict(cursor.execute(statement, values).fetchall())
+        sees_phones = cls._sees_phones(cursor, sight, sorted(set(customers.values())))
+        return cls({key: sees_phones[customer] for key, customer in customers.items() if customer in sees_phones})
+
+    @staticmethod
+    def _sees_phones(cursor: duckdb.DuckDBPyConnection, sight: Sight, customers: Sequence[int]) -> dict[int, bool]:
+        """The customers among these whom the caller sees, each with whether their phones are shown as they are."""
+        if not customers:
+            return {}
         conditions, phones = sight.conditions(), _phones(sight)
-        found = cursor.execute(
-            f"""
-            select identities.identity_key, seen.sees_phones
-            from marts.dim_identity as identities
-            inner join (
-                select customer_key, {phones.predicate} as sees_phones
-                from marts.dim_customer
-                where {conditions.text}
-            ) as seen using (customer_key)
-            where list_contains($keys::varchar[], identities.identity_key)
-            """,
-            {**conditions.values, **phones.values, "keys": [key for key in keys if key is not None]},
-        )
-        return cls(dict(found.fetchall()))
+        of_customer, values = among("customer_key", customers)
+        statement = f"""
+            select customer_key, {phones.predicate}
+            from marts.dim_customer
+            where {of_customer} and {conditions.text}
+        """
+        return dict(cursor.execute(statement, {**conditions.values, **phones.values, **values}).fetchall())
 
     def shown(self, key: str | None) -> str | None:
         """The key as the caller reads it; None where it is somebody's whom they do not see."""
@@ -192,9 +209,3 @@ class _Names:
 
 def _phones(sight: Sight) -> Granted:
     return next(one for one in sight.granted() if one.permission is Permission.CUSTOMER_PHONE_VIEW)
-
-
-def _rows(cursor: duckdb.DuckDBPyConnection, statement: str, values: dict[str, Any]) -> list[dict[str, Any]]:
-    result = cursor.execute(statement, values)
-    names = [column[0] for column in result.description or ()]
-    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]

@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy import Connection
 
 from api.access.actors import Actor
+from api.filters.evaluator import FilterEvaluator
 from api.jobs.model import Claim, Job
 from api.jobs.queue import ClaimLostError, note, renew, report
 from api.settings import ApiSettings
@@ -40,6 +41,7 @@ class Services:
     settings: ApiSettings
     reader: PublishedReader
     clock: Callable[[], datetime]
+    filters: FilterEvaluator
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,14 @@ from fastapi import Query
 from pydantic import BaseModel, Field
 from sqlalchemy import ColumnElement, select
 
-from api.access.actors import EVERY_CLINIC, Actor
+from api.access.actors import Actor
 from api.access.guard import CurrentActor, requires
 from api.access.permissions import Permission
 from api.audit.persons import possible_targets
+from api.audit.viewing import done_by_people_of
 from api.dependencies import Settings, Store
 from api.edge.prefix_router import PrefixRouter
 from api.shapes import Input, Moment, QueryInt, Text
-from api.storage.tables.access import actor_role
 from api.storage.tables.audit import audit_log
 from segment_engine.runtime.secret import tenant_secret
 
@@ -88,16 +88,8 @@ def list_audit_rows(
 
 def _seen_by(viewer: Actor) -> list[ColumnElement[bool]]:
     """All of it at headquarters; elsewhere what was done by people who work at those clinics and nowhere else."""
-    clinics = viewer.clinics(Permission.AUDIT_VIEW)
-    if EVERY_CLINIC in clinics:
-        return []
-    inside = select(actor_role.c.actor_id).where(actor_role.c.clinic_id.in_(sorted(clinics)))
-    outside = select(actor_role.c.actor_id).where(actor_role.c.clinic_id.not_in(sorted(clinics)))
-    return [
-        audit_log.c.actor_kind.in_(["staff", "client"]),
-        audit_log.c.actor_id.in_(inside),
-        audit_log.c.actor_id.not_in(outside),
-    ]
+    theirs = done_by_people_of(viewer.clinics(Permission.AUDIT_VIEW))
+    return [] if theirs is None else [theirs]
 
 
 def _conditions(query: AuditQuery, secret: bytes) -> list[ColumnElement[bool]]:

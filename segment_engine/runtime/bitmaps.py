@@ -56,6 +56,11 @@ class Bitmap:
         found = places[rows] * _WORD + columns
         return found if first is None else found[:first]
 
+    def to_bits(self) -> bytes:
+        """As DuckDB's BIT has it once it is cast from this BLOB: bit 0 is the first byte's highest, and customer 0."""
+        bits = np.unpackbits(self.words.view(np.uint8), bitorder="little")
+        return np.packbits(bits).tobytes()
+
     def at_most(self, keys: int) -> "Bitmap":
         """Over this many keys: more of them than before, or fewer."""
         words = np.zeros(words_for(keys), np.uint64)

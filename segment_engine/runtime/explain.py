@@ -36,8 +36,9 @@ from segment_engine.runtime.explanation import (
     shown,
 )
 from segment_engine.runtime.leaves import LeafReader
+from segment_engine.runtime.limited import Budget
 from segment_engine.runtime.own_rows import ALONE, OwnRows, alone_if, own_rows
-from segment_engine.runtime.preview import below
+from segment_engine.runtime.preview import SECONDS, below
 from segment_engine.runtime.version import Opened
 from segment_engine.sentences import AudienceNames, OptionLabels, Sentence
 from segment_engine.statements import select_values
@@ -87,22 +88,25 @@ def explain(
     *,
     audiences: Callable[[InAudience], Bitmap],
     telling: Telling | None = None,
+    budget: Budget | None = None,
 ) -> Explanation:
     """The explanation of a filter, as it was written, for a customer.
 
-    Raises NotACustomerThenError, OfExcludedClinicsError, duckdb.Error.
+    Raises NotACustomerThenError, OfExcludedClinicsError, QueryTimeoutError, QueryCancelledError, duckdb.Error. budget:
+    SECONDS where none is given
     """
     if opened.left_out is not None and key in opened.left_out:
         raise OfExcludedClinicsError(key)
     if key not in opened.version.everyone:
         raise NotACustomerThenError(key)
-    telling = telling or Telling()
-    with own_rows(connection, opened, key, depends_on(checked).sources) as own:
-        (values,) = own.read(Statement(f"select * from {own.relations.customers}", {}))
-        memberships = _Memberships(key, audiences)
-        truths = _truths(checked, opened, own, memberships)
-        teller = _Teller(opened, own, values, telling, truths, memberships)
-        return Explanation(key, str(values["one_id"]), opened.as_of, teller.node(checked))
+    memberships = _Memberships(key, audiences)
+    cursor = connection.cursor()
+    try:
+        return (budget or Budget(SECONDS)).run(
+            lambda: _explained(checked, opened, cursor, memberships, telling or Telling()), cursor.interrupt
+        )
+    finally:
+        cursor.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,20 @@ class _Memberships:
 
     def holds(self, one: InAudience) -> bool:
         return self.key in self.audiences(one)
+
+
+def _explained(
+    checked: CheckedGroup,
+    opened: Opened,
+    cursor: duckdb.DuckDBPyConnection,
+    memberships: _Memberships,
+    telling: Telling,
+) -> Explanation:
+    own = own_rows(cursor, opened, memberships.key, depends_on(checked).sources)
+    (values,) = own.read(Statement(f"select * from {own.relations.customers}", {}))
+    truths = _truths(checked, opened, own, memberships)
+    teller = _Teller(opened, own, values, telling, truths, memberships)
+    return Explanation(memberships.key, str(values["one_id"]), opened.as_of, teller.node(checked))
 
 
 def _truths(checked: CheckedGroup, opened: Opened, own: OwnRows, memberships: _Memberships) -> Mapping[Hashable, bool]:

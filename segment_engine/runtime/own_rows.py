@@ -1,10 +1,10 @@
 """One customer's own rows, copied aside, so that a filter is asked of them as it is of everybody, and at once.
 
-The copies are temporary tables of one cursor in which the customer has key 0; they are gone with it.
+The copies are temporary tables of one cursor in which the customer has key 0; they are gone with it. Whoever made the
+cursor may interrupt it.
 """
 
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -41,24 +41,20 @@ class OwnRows:
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-@contextmanager
-def own_rows(
-    connection: duckdb.DuckDBPyConnection, opened: Opened, key: int, sources: Collection[str]
-) -> Iterator[OwnRows]:
-    """The customer as they were then, and their rows of these sources; raises duckdb.Error."""
-    cursor = connection.cursor()
-    try:
-        marts = opened.version.marts
-        _copy(cursor, _CUSTOMER, _customers(marts), {"key": key, "day": marts.history_on})
-        tables = {}
-        for index, name in enumerate(sorted(sources)):
-            copy = f"temp.own_{index}"
-            _copy(cursor, copy, f"{marts.sources[name].table} where customer_key = $key", {"key": key})
-            tables[name] = replace(marts.sources[name], table=copy)
-        relations = Relations(zone=marts.zone, customers=_CUSTOMER, sources=tables)
-        yield OwnRows(cursor, Version(relations, layout=None, keys=1, everyone=ALONE))
-    finally:
-        cursor.close()
+def own_rows(cursor: duckdb.DuckDBPyConnection, opened: Opened, key: int, sources: Collection[str]) -> OwnRows:
+    """The customer as they were then, and their rows of these sources; raises duckdb.Error.
+
+    cursor: new, and of no further use: it is full of copies afterwards
+    """
+    marts = opened.version.marts
+    _copy(cursor, _CUSTOMER, _customers(marts), {"key": key, "day": marts.history_on})
+    tables = {}
+    for index, name in enumerate(sorted(sources)):
+        copy = f"temp.own_{index}"
+        _copy(cursor, copy, f"{marts.sources[name].table} where customer_key = $key", {"key": key})
+        tables[name] = replace(marts.sources[name], table=copy)
+    relations = Relations(zone=marts.zone, customers=_CUSTOMER, sources=tables)
+    return OwnRows(cursor, Version(relations, layout=None, keys=1, everyone=ALONE))
 
 
 def _customers(marts: Relations) -> str:

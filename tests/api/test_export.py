@@ -347,3 +347,50 @@ def test_nobody_s_customers_make_an_empty_file(make_client: MakeClient) -> None:
 
     assert ended["result"]["rows"] == 0
     assert sheet(content) == [("客户编号",)]
+
+
+def test_an_export_holds_the_customers_of_the_same_search(make_client: MakeClient) -> None:
+    client = make_client(published=True)
+    body = {
+        "filter": {"channel": "patient"},
+        "advanced": {
+            "combinator": "and",
+            "rules": [{"kind": "attribute", "field": "gender", "operator": "eq", "value": "女"}],
+        },
+    }
+    page = client.post("/v1/customers/search", json={**body, "limit": 200}).json()
+
+    ended, content = exported(client, columns=["one_id", "gender"], **body)
+
+    rows = sheet(content)[1:]
+    assert ended["result"]["rows"] == len(rows) == page["total"] > 0
+    assert [row[0] for row in rows][:200] == [customer["one_id"] for customer in page["customers"]]
+    assert {row[1] for row in rows} == {"女"}
+    with store_of(client).read() as connection:
+        told = connection.execute(
+            select(audit_log.c.after).where(audit_log.c.action == "export.requested")
+        ).scalar_one()
+    assert told["filter"] == {"channel": "patient"}
+    assert set(told) >= {"advanced_sha256", "rows"}
+    assert "女" not in str(told)
+
+
+def test_a_remark_is_exported_to_whoever_may_see_all_that_it_may_hold(make_client: MakeClient) -> None:
+    client = make_client(published=True)
+    remarks = {row[0] for row in sheet(exported(client, columns=["patient_remark"])[1])[1:]}
+    marketer = make_actor(store_of(client), permissions=(Permission.CUSTOMER_VIEW, Permission.CUSTOMER_EXPORT))
+
+    client.headers.update(bearer(marketer))
+
+    assert len(remarks) > 1
+    assert {row[0] for row in sheet(exported(client, columns=["patient_remark"])[1])[1:]} <= {None, ""}
+
+
+def test_a_masked_field_filters_no_export(make_client: MakeClient) -> None:
+    client = make_client(published=True, permissions=(Permission.CUSTOMER_VIEW, Permission.CUSTOMER_EXPORT))
+    rule = {"kind": "attribute", "field": "phone", "operator": "starts_with", "value": "138"}
+
+    answer = ask(client, advanced={"combinator": "and", "rules": [rule]})
+
+    assert answer.status_code == 403
+    assert answer.json()["problems"][0]["path"] == "/advanced/rules/0/field"

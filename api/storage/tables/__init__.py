@@ -3,7 +3,18 @@
 Columns and walls (keys, checks) only; what may be written when belongs to the domains.
 """
 
-from api.storage.tables import access, audiences, audit, clinics, customers, idempotency, identity, jobs, outbox
+from api.storage.tables import (
+    access,
+    audiences,
+    audit,
+    clinics,
+    customer_list,
+    customers,
+    idempotency,
+    identity,
+    jobs,
+    outbox,
+)
 from api.storage.tables.base import METADATA
 
 __all__ = [
@@ -12,6 +23,7 @@ __all__ = [
     "audiences",
     "audit",
     "clinics",
+    "customer_list",
     "customers",
     "idempotency",
     "identity",

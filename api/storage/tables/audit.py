@@ -24,6 +24,7 @@ audit_log = table(
     Column("hash", Text, nullable=False),
     Index("ix_audit_log_target", "target_kind", "target_id"),
     Index("ix_audit_log_actor", "actor_id"),
+    Index("ix_audit_log_action", "action", "seq"),
 )
 
 # One row: the last number and hash, so that a cut-off end is noticed too.

@@ -59,11 +59,13 @@ def test_who_sees_a_customer_masked_sees_origins_masked_and_no_record(
     assert {one["source"] for one in origins.values()} >= {"patient"}
 
 
-def test_free_text_and_pictures_are_named_but_not_shown(make_client: MakeClient, rows: Rows) -> None:
+def test_a_remark_is_shown_to_whoever_may_see_all_that_it_may_hold(make_client: MakeClient, rows: Rows) -> None:
     client = make_client(published=True)
+    clerk = other(client, permissions=("customer.view", "customer.name.view", "customer.phone.view"))
     remarked = next(row for row in rows if row["patient_remark"])
 
-    assert ask(client, remarked["one_id"])["patient_remark"]["value"] is None
+    assert ask(client, remarked["one_id"])["patient_remark"]["value"] == remarked["patient_remark"]
+    assert ask(client, remarked["one_id"], clerk)["patient_remark"]["value"] is None
 
 
 def test_a_foreign_customer_is_the_same_404_as_none(make_client: MakeClient, rows: Rows, clinic: str) -> None:

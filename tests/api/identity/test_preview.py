@@ -251,6 +251,6 @@ def test_a_preview_that_waits_when_a_customer_is_forgotten_is_cancelled_and_empt
     (waiting,) = rows(client)
     assert (waiting["params"], waiting["status"]) == ({}, "queued")
     state: Any = client.app.state  # type: ignore[attr-defined]
-    services = Services(state.database, state.settings, state.reader, now)
+    services = Services(state.database, state.settings, state.reader, now, state.filters)
     Worker(JOB_KINDS, services, name="one", lease=timedelta(seconds=60)).step()
     assert [row["status"] for row in rows(client)] == ["cancelled"]

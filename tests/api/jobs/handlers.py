@@ -14,6 +14,8 @@ from api import background
 from api.access.actors import Actor
 from api.clock import now
 from api.errors import InvalidError
+from api.filters.audiences import NoAudiences
+from api.filters.evaluator import FilterEvaluator
 from api.jobs.context import Finished, JobContext, JobKinds, Services
 from api.jobs.model import Job
 from api.jobs.queue import enqueue
@@ -22,6 +24,7 @@ from api.main import create_app
 from api.settings import ApiSettings
 from api.storage.database import Database
 from segment_engine.problems import Problem
+from segment_engine.runtime.catalogs import PublishedCatalogs
 from segment_engine.runtime.published import PublishedReader
 
 OWNER = Actor("staff", "owner-1", "张三")
@@ -76,7 +79,8 @@ def put(database: Database, kind: str, *, max_attempts: int = 3, **params: Any) 
 
 def worker(database: Database, settings: ApiSettings, name: str, *, lease_seconds: float = 60) -> Worker:
     reader = PublishedReader(settings.folders, timezone=settings.timezone)
-    services = Services(database, settings, reader, now)
+    filters = FilterEvaluator(reader, PublishedCatalogs(settings.folders), NoAudiences(), timezone=settings.timezone)
+    services = Services(database, settings, reader, now, filters)
     return Worker(KINDS, services, name=name, lease=timedelta(seconds=lease_seconds))
 
 

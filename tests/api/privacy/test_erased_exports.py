@@ -34,7 +34,7 @@ def exporting(client: TestClient) -> None:
     body = {"kind": "customers", "format": "csv"}
     assert client.post("/v1/exports", json=body, headers={"Idempotency-Key": "x"}).status_code == 202
     state: Any = client.app.state  # type: ignore[attr-defined]
-    services = Services(state.database, state.settings, state.reader, now)
+    services = Services(state.database, state.settings, state.reader, now, state.filters)
     Worker(JOB_KINDS, services, name="one", lease=timedelta(minutes=1)).step()
 
 
