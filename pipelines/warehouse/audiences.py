@@ -25,6 +25,8 @@ from api.storage.audiences import (
     NewVersion,
     StoredVersion,
     current_versions,
+    drop_versions,
+    files_in_use,
     is_there,
 )
 from api.storage.calculation import FormerMembers, Inputs, Made, calculate, commit, compare_anew
@@ -44,6 +46,7 @@ from segment_engine.runtime.memberships import (
     Merges,
     read_members,
     read_merges,
+    sweep_memberships,
 )
 from segment_engine.runtime.published import Pointer, open_version
 from segment_engine.runtime.version import Opened, customers_of, end_of, open_audiences
