@@ -70,7 +70,7 @@ def preview(
             opened,
             asked.connection,
             audiences=asked.members,
-            sight=Sight(labels=asked.labels),
+            sight=Sight(names=asked.stored.names, labels=asked.labels),
             budget=Budget(budget),
         )
         ids = one_ids_of(asked.connection, opened.catalog, found.sample)
@@ -102,7 +102,7 @@ def explain(
     with _answering(filter_file, as_of, output) as asked:
         opened = asked.opened
         key = customer_key_of(asked.connection, opened.catalog, one_id)
-        telling = Telling(asking_for(opened), labels=asked.labels)
+        telling = Telling(asking_for(opened), asked.stored.names, asked.labels)
         found = explained(asked.checked, opened, asked.connection, key, audiences=asked.members, telling=telling)
         if output is AnswerFormat.JSON:
             typer.echo(as_json({"holds": found.holds, **asdict(found)}))
@@ -119,7 +119,7 @@ def describe(filter_file: Filter, as_of: AsOf = None, output: Output = AnswerFor
 
     with _answering(filter_file, as_of, output) as asked:
         moment = asked.opened.as_of
-        sentence = described(asked.checked, {}, moment, labels=asked.labels)
+        sentence = described(asked.checked, asked.stored.names, moment, labels=asked.labels)
         warnings = lint(asked.checked, moment)
         if output is AnswerFormat.JSON:
             typer.echo(as_json({**asdict(sentence), "warnings": [asdict(one) for one in warnings]}))
@@ -127,34 +127,68 @@ def describe(filter_file: Filter, as_of: AsOf = None, output: Output = AnswerFor
             show_lines(out, [sentence.zh, sentence.en, *(f"warning {told_problem(one)}" for one in warnings)])
 
 
+@audience.command("recalculate")
+def recalculate(
+    ids: Annotated[list[int], typer.Argument(metavar="ID…", help="Smart tags and segments / 智能标签与智能分群编号")],
+    output: Output = AnswerFormat.TEXT,
+) -> None:
+    """Calculate smart tags and segments now, each after those it refers to. / 重新计算智能标签与智能分群"""
+    from pipelines.audiences import served  # noqa: PLC0415
+    from pipelines.clock import SystemClock  # noqa: PLC0415
+    from pipelines.show_audience import as_json, recalculated_lines, show_lines  # noqa: PLC0415
+    from pipelines.stored_audiences import recalculate as recalculated  # noqa: PLC0415
+
+    settings = pipeline_settings()
+    with _reporting(), served(settings) as found:
+        now = SystemClock(settings.zone).now()
+        version = found.pointer.version
+        made = recalculated(settings, ids, found.opened, found.connection, version=version, now=now)
+    if output is AnswerFormat.JSON:
+        typer.echo(as_json(asdict(made)))
+    else:
+        show_lines(out, recalculated_lines(made))
+    if made.refused or made.unknown:
+        raise typer.Exit(1)
+
+
 @contextmanager
 def _answering(file: Path, as_of: str | None, output: AnswerFormat) -> "Iterator[Asked]":
     """The filter on its version; ends the command where that or anything after it goes wrong."""
-    import duckdb  # noqa: PLC0415
-
-    from pipelines.audiences import NotPublishedYetError, asked, read_document  # noqa: PLC0415
-    from pipelines.telling import reason  # noqa: PLC0415
+    from pipelines.audiences import asked, read_document  # noqa: PLC0415
     from segment_engine.problems import InvalidFilterError  # noqa: PLC0415
-    from segment_engine.runtime.catalogs import DamagedCatalogError  # noqa: PLC0415
-    from segment_engine.runtime.explain import NotACustomerThenError  # noqa: PLC0415
+    from segment_engine.runtime.explain import NotACustomerThenError, OfExcludedClinicsError  # noqa: PLC0415
     from segment_engine.runtime.limited import QueryTimeoutError  # noqa: PLC0415
-    from segment_engine.runtime.published import NothingPublishedError  # noqa: PLC0415
-    from segment_engine.runtime.version import UnknownCustomerError  # noqa: PLC0415
 
     settings = pipeline_settings()
     day = None if as_of is None else business_day(as_of, settings)
     try:
-        with asked(settings, read_document(file), day) as ready:
+        with _reporting(), asked(settings, read_document(file), day) as ready:
             yield ready
     except InvalidFilterError as refused:
         _refuse(refused.problems, output, code=2)
-    except (QueryTimeoutError, NotACustomerThenError) as ended:
+    except (QueryTimeoutError, NotACustomerThenError, OfExcludedClinicsError) as ended:
         _refuse([ended.problem], output, code=1)
+
+
+@contextmanager
+def _reporting() -> Iterator[None]:
+    """End the command where there is nothing to ask, or asking fails."""
+    import duckdb  # noqa: PLC0415
+
+    from pipelines.audiences import NotPublishedYetError  # noqa: PLC0415
+    from pipelines.telling import reason  # noqa: PLC0415
+    from segment_engine.runtime.catalogs import DamagedCatalogError  # noqa: PLC0415
+    from segment_engine.runtime.memberships import DamagedMembershipsError  # noqa: PLC0415
+    from segment_engine.runtime.published import NothingPublishedError  # noqa: PLC0415
+    from segment_engine.runtime.version import UnknownCustomerError  # noqa: PLC0415
+
+    try:
+        yield
     except NothingPublishedError as error:
         fail(str(error), code=NOTHING_PUBLISHED)
     except NotPublishedYetError as error:
         fail(str(error), code=2)
-    except (DamagedCatalogError, UnknownCustomerError) as error:
+    except (DamagedCatalogError, DamagedMembershipsError, UnknownCustomerError) as error:
         fail(str(error))
     except KeyboardInterrupt:
         fail("stopped / 已停止", code=130)

@@ -185,6 +185,8 @@ def _run_steps(
             dbt.parse_ahead()
         progress.step_moved("ingest", _say(batch))
 
+    # Of a night that was killed between publishing and this.
+    steps.serve_audiences(settings)
     due = steps.erasures_due(settings)
     if due:
         began = clock.now().astimezone(settings.zone)
@@ -193,8 +195,6 @@ def _run_steps(
     fingerprint = steps.input_fingerprint(settings, as_of)
     served = current_pointer(settings.folders)
     if served and served.fingerprint == fingerprint and not force:
-        # Of a night that was killed between publishing and this.
-        steps.serve_audiences(settings)
         steps.complete_erasures(settings, run_id=record.run_id, now=clock.now().astimezone(settings.zone))
         record.status, record.version = "unchanged", served.version
         return

@@ -67,6 +67,9 @@ open   {dagster}   Dagster: assets, checks, schedule
 open   {api}/docs   the API
 key    {key}   a marketer's, for thirty days / 市场角色的密钥
 try    curl -H 'Authorization: Bearer {key}' '{api}/v1/customers?limit=3'
+try    curl -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' -H 'Idempotency-Key: 1' \
+            '{api}/v1/tag-groups/from-template' -d '{{"template": "spending_power"}}'    # smart tags / 智能标签
+try    curl -H 'Authorization: Bearer {key}' '{api}/v1/tags'
 try    cdp sql "select clinic_name, count(*) from dim_customer group by all order by 2 desc limit 5"
 try    cdp status
 read   docs/analysts.md for twenty questions with their SQL

@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from pipelines.stored_audiences import Recalculated
 from segment_engine.problems import Problem
 from segment_engine.relations import Statement
 from segment_engine.runtime.explanation import ExplainedNode, Explanation, ShownField
@@ -37,6 +38,16 @@ def _plain(value: Any) -> Any:
 def told_problem(problem: Problem) -> str:
     """One line: code, place, both languages."""
     return f"{problem.code} {problem.path or '/'}: {problem.message_en} / {problem.message_zh}"
+
+
+def recalculated_lines(made: Recalculated) -> Iterator[str]:
+    """How many each one means now; then those that could not be calculated, and why."""
+    for one, count in sorted(made.counts.items()):
+        yield f"{count:>13,}  {one}"
+    for one, problems in sorted(made.refused.items()):
+        yield from (f"refused {one}: {told_problem(problem)}" for problem in problems)
+    for one in made.unknown:
+        yield f"refused {one}: not an enabled smart tag or segment with a rule / 不是启用中且有规则的智能标签或分群"
 
 
 def preview_lines(found: Preview, opened: Opened, ids: Sequence[str], warnings: Sequence[Problem]) -> Iterator[str]:

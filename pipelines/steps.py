@@ -29,7 +29,7 @@ from pipelines.identity.state import last_night
 from pipelines.ingest.contracts import load_contracts
 from pipelines.settings import PipelineSettings
 from pipelines.warehouse.audience_inputs import take_audiences, taken_text
-from pipelines.warehouse.audiences import calculate_night, serve_night
+from pipelines.warehouse.audiences import calculate_night, serve_night, sweep_old
 from pipelines.warehouse.built import Built, Stage, read_built, write_built
 from pipelines.warehouse.catalog import catalog_json
 from pipelines.warehouse.connection import connect_warehouse, ensure_ingest_schema, set_up
@@ -262,6 +262,8 @@ def build_engine_tables(settings: PipelineSettings, as_of: date) -> StepReport:
 def calculate_audiences(settings: PipelineSettings, as_of: date, *, now: datetime) -> StepReport:
     """Calculate smart tags and segments on what is about to be published, and write the analysts' tables of them."""
     catalog = read_catalog(json.loads(catalog_json(settings)))
+    # What the night before found and was killed before it could serve: else it would wait no longer.
+    serve_audiences(settings)
     with building(settings, as_of, Stage.AUDIENCES):
         fingerprint = _built_for(settings, as_of, Stage.ENGINE).fingerprint
         report = calculate_night(settings, catalog, as_of, fingerprint=fingerprint, now=now)
@@ -334,6 +336,7 @@ def publish(
         count_anew=not COMPARING.isdisjoint(accepted),
     )
     served = serve_audiences(settings)
+    sweep_old(settings, now=now)
     removed = complete_erasures(settings, run_id=run_id, now=now) + remove_old_versions(settings, now=now)
     pointer = publication.pointer
     facts: dict[str, str | int | float] = {"version": pointer.version, "status": publication.status, **served}

@@ -17,6 +17,8 @@ from api.audiences.references import Standing
 from api.audit.log import Entry, append
 from api.caller import Caller
 from api.dependencies import Catalogs, CurrentCaller, Reader, Settings
+from api.dependencies import Filters as FilterEvaluation
+from api.filters.evaluator import FilterEvaluator
 from api.storage.audience_quotas import Included
 from api.storage.audience_rules import lock_audiences, named_audiences, references
 from segment_engine.references import dependants_of
@@ -29,6 +31,7 @@ class Asked:
     actor: Actor
     caller: Caller
     filters: Filters
+    evaluator: FilterEvaluator
     included: Included
     zone: ZoneInfo
 
@@ -75,11 +78,16 @@ class Acting:
 
 
 async def current_asked(
-    actor: CurrentActor, caller: CurrentCaller, reader: Reader, catalogs: Catalogs, settings: Settings
+    actor: CurrentActor,
+    caller: CurrentCaller,
+    reader: Reader,
+    catalogs: Catalogs,
+    evaluator: FilterEvaluation,
+    settings: Settings,
 ) -> Asked:
     """Who asks, for routes that change tags or segments or show their rules."""
     filters = Filters(reader, catalogs, actor, settings.zone)
-    return Asked(actor, caller, filters, Included.by(settings), settings.zone)
+    return Asked(actor, caller, filters, evaluator, Included.by(settings), settings.zone)
 
 
 CurrentAsked = Annotated[Asked, Depends(current_asked)]

@@ -23,7 +23,7 @@ def detail(connection: Connection, asked: Asked, sort: Sort, audience_id: int, *
     row = repository.one_audience(connection, sort.kind, audience_id)
     if row is None:
         raise NotFoundError(sort.unknown)
-    telling = Telling.of(connection, asked.actor, asked.filters, [audience_id])
+    telling = Telling.of(connection, asked, [audience_id])
     return telling.detail(row, sort.detail, **further)
 
 

@@ -120,7 +120,7 @@ def order_tags(group_id: GroupId, body: TagOrder, asked: CurrentAsked, store: St
 def group_reply(connection: Connection, asked: Asked, made: groups.MadeGroup, warnings: list[told.Warnings]) -> Reply:
     """A new group with its tags; warnings: of each tag's rule, in their order."""
     rows = repository.all_tags(connection, made.id)
-    telling = Telling.of(connection, asked.actor, asked.filters, made.tags)
+    telling = Telling.of(connection, asked, made.tags)
     tags = [telling.detail(row, TagDetail, warnings=told_of) for row, told_of in zip(rows, warnings, strict=True)]
     (group,) = groups.shown_groups(connection, [groups.find_group(connection, made.id)])
     detail = GroupDetail(**group.model_dump(), tags=tags, calculation=made.job_id)

@@ -7,6 +7,7 @@ here.
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from contextlib import nullcontext
 from datetime import date, datetime
 from typing import Final, Protocol
 
@@ -73,13 +74,18 @@ class Members:
         audience = usable.get(one.id)
         return nobody(opened.version.keys) if audience is None else self.of(audience, opened, moment)
 
-    def of(self, audience: Whose, opened: Opened, moment: datetime | None) -> Bitmap:
-        """Who is in an audience that may also be disabled or deleted; nobody where that was never found out."""
-        with self._database.read() as connection:
+    def of(
+        self, audience: Whose, opened: Opened, moment: datetime | None, connection: Connection | None = None
+    ) -> Bitmap:
+        """Who is in an audience that may also be disabled or deleted; nobody where that was never found out.
+
+        connection: to the store, one of its own where none is given
+        """
+        with self._database.read() if connection is None else nullcontext(connection) as store:
             if not audience.is_smart:
-                found = self._static(connection, audience.id, opened, moment)
+                found = self._static(store, audience.id, opened, moment)
             else:
-                versions = current_versions(connection, [audience.id], at=moment)
+                versions = current_versions(store, [audience.id], at=moment)
                 found = self.of_version(versions[audience.id], opened) if versions else nobody(opened.version.keys)
         return found & opened.version.everyone
 

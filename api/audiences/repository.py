@@ -12,7 +12,6 @@ from api.audiences.schemas import SegmentQuery, TagQuery
 from api.storage.tables.audiences import (
     audience,
     audience_definition,
-    audience_member,
     audience_reference,
     tag_group,
 )
@@ -170,14 +169,6 @@ def page_of_definitions(connection: Connection, audience_id: int, cursor: str | 
         (number,) = decode_cursor(cursor, int)
         rows = rows.where(audience_definition.c.number < number)
     return [dict(row) for row in connection.execute(rows).mappings()]
-
-
-def static_counts(connection: Connection, ids: Collection[int]) -> dict[int, int]:
-    """How many stand in each static one."""
-    there = and_(audience_member.c.audience_id.in_(ids), audience_member.c.removed_at.is_(None))
-    counted = select(audience_member.c.audience_id, func.count().label("members")).where(there)
-    rows = connection.execute(counted.group_by(audience_member.c.audience_id))
-    return {row.audience_id: row.members for row in rows}
 
 
 def _filtered(connection: Connection, rows: Select[Any], query: SegmentQuery) -> Select[Any]:

@@ -95,8 +95,9 @@ class SegmentCopy(Input):
 class Audience(BaseModel):
     """What tags and segments have in common; the version is also the ETag.
 
-    `member_count` is told to who reaches every customer. `problems`: what was wrong when it was calculated last, or why
-    its rule is invalid (规则失效); its members are still those of the last time that went well.
+    `member_count` is of the customers whom the caller sees; null for a smart one that was never calculated, or of which
+    the file of members is lost. `problems`: what was wrong when it was calculated last, or why its rule is invalid
+    (规则失效); its members are still those of the last time that went well.
     """
 
     id: int

@@ -42,7 +42,7 @@ def list_segments(query: Annotated[SegmentQuery, Query()], asked: CurrentAsked, 
     with store.read() as connection:
         rows = repository.page_of_segments(connection, query, limit=query.limit + 1)
         page, more = rows[: query.limit], len(rows) > query.limit
-        telling = Telling.of(connection, asked.actor, asked.filters, [row["id"] for row in page])
+        telling = Telling.of(connection, asked, [row["id"] for row in page])
         cursor = encode_cursor(repository.segment_place(page[-1])) if more else None
         return SegmentPage(segments=[telling.row(row, Segment) for row in page], next_cursor=cursor)
 

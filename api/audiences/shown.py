@@ -6,9 +6,8 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
-from api.access.actors import Actor
-from api.access.permissions import Permission
-from api.audiences import repository
+from api.audiences.acting import Asked
+from api.audiences.counts import member_counts
 from api.audiences.filters import Filters
 from api.audiences.repository import Row
 from api.audiences.rule_schemas import RuleShown
@@ -32,23 +31,16 @@ class Telling:
     """What is needed to tell of some rows: who asks, names of others, when each was calculated."""
 
     filters: Filters
-    sees_counts: bool
     known: Mapping[int, Named]
     calculated: Mapping[int, StoredVersion]
-    static_counts: Mapping[int, int]
+    counts: Mapping[int, int]
 
     @classmethod
-    def of(cls, connection: Connection, actor: Actor, filters: Filters, ids: Collection[int]) -> "Telling":
+    def of(cls, connection: Connection, asked: Asked, ids: Collection[int]) -> "Telling":
         """For these rows."""
-        # A count is of customers whom the caller may not see, unless they see everybody.
-        sees_counts = actor.reaches_everybody(Permission.CUSTOMER_VIEW)
-        return cls(
-            filters,
-            sees_counts,
-            named_audiences(connection),
-            current_versions(connection, ids),
-            repository.static_counts(connection, ids) if sees_counts else {},
-        )
+        calculated = current_versions(connection, ids)
+        counts = member_counts(connection, asked.actor, asked.evaluator, ids, calculated)
+        return cls(asked.filters, named_audiences(connection), calculated, counts)
 
     def row(self, row: Row, shape: type[Shape]) -> Shape:
         """One row of a list."""
@@ -79,18 +71,11 @@ class Telling:
         return {
             **{name: row[name] for name in (*_SAME, *(_OF_TAGS if row["kind"] == "tag" else ()))},
             "has_draft": row["draft"] is not None,
-            "member_count": self._count(row, last),
+            "member_count": self.counts.get(row["id"]),
             "computed_at": last and last.computed_at,
             "as_of": last and last.as_of,
             "problems": shown_problems(row["problems"]),
         }
-
-    def _count(self, row: Row, last: StoredVersion | None) -> int | None:
-        if not self.sees_counts:
-            return None
-        if not row["is_smart"]:
-            return self.static_counts.get(row["id"], 0)
-        return None if last is None else last.member_count
 
 
 def shown_problems(stored: Sequence[Any] | None) -> list[ProblemShown]:

@@ -34,7 +34,7 @@ def list_tags(query: Annotated[TagQuery, Query()], asked: CurrentAsked, store: S
     with store.read() as connection:
         rows = repository.page_of_tags(connection, query, limit=query.limit + 1)
         page, more = rows[: query.limit], len(rows) > query.limit
-        telling = Telling.of(connection, asked.actor, asked.filters, [row["id"] for row in page])
+        telling = Telling.of(connection, asked, [row["id"] for row in page])
         cursor = encode_cursor(repository.tag_place(page[-1])) if more else None
         return TagPage(tags=[telling.row(row, Tag) for row in page], next_cursor=cursor)
 

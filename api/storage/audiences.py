@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, and_, func, insert, inspect, not_, or_, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, inspect, not_, or_, select, tuple_, update
 
 from api.storage.tables.audiences import audience, audience_definition, audience_version
 from segment_engine.problems import Problem
@@ -111,6 +111,17 @@ def usable_audiences(connection: Connection) -> list[StoredAudience]:
     return [StoredAudience(**row) for row in connection.execute(query).mappings()]
 
 
+def stored_audiences(connection: Connection, ids: Collection[int]) -> list[StoredAudience]:
+    """These, disabled and deleted ones too, in the order of their ids."""
+    columns = audience.c
+    query = (
+        select(columns.id, columns.kind, columns.name, columns.is_smart, columns.revision, columns.definition)
+        .where(columns.id.in_(ids))
+        .order_by(columns.id)
+    )
+    return [StoredAudience(**row) for row in connection.execute(query).mappings()]
+
+
 def revision_of(connection: Connection, audience_id: int) -> int:
     """How often its members changed, or were calculated."""
     return int(connection.execute(select(audience.c.revision).where(audience.c.id == audience_id)).scalar_one())
@@ -171,6 +182,19 @@ def commit_versions(connection: Connection, versions: Sequence[NewVersion], calc
         went_well = {"problems": None, "failed_at": None, "revision": audience.c.revision + 1}
         connection.execute(update(audience).where(audience.c.id.in_(new)).values(went_well))
     return Committed(sorted(outcome["new"] + outcome["done"]), outcome["behind"], outcome["dropped"])
+
+
+def drop_versions(connection: Connection, *, before: datetime) -> int:
+    """Forget calculations of before a moment, but for the one that each audience is served by; how many they were."""
+    columns = audience_version.c
+    newest = select(columns.audience_id, func.max(columns.number)).group_by(columns.audience_id)
+    old = and_(columns.computed_at < before, tuple_(columns.audience_id, columns.number).not_in(newest))
+    return connection.execute(delete(audience_version).where(old)).rowcount
+
+
+def files_in_use(connection: Connection) -> frozenset[str]:
+    """The files of members that a version points to."""
+    return frozenset(connection.execute(select(audience_version.c.file).distinct()).scalars())
 
 
 def note_refused(connection: Connection, refused: Mapping[int, Sequence[Problem]], *, now: datetime) -> None:

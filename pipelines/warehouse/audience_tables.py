@@ -16,10 +16,15 @@ from duckdb import DuckDBPyConnection
 from api.storage.audience_snapshot import NamedAudience
 from api.storage.audiences import StoredVersion
 from segment_engine.runtime.bitmaps import Bitmap
-from segment_engine.runtime.memberships import DamagedMembershipsError, read_memberships
+from segment_engine.runtime.memberships import DamagedMembershipsError, Difference, read_memberships
 
-# Read once a file, however many audiences it holds.
 Versions = Sequence[StoredVersion]
+
+# As `StoredVersion` names them, in the order of the table.
+_OF_VERSION: Final = (
+    "audience_id", "number", "definition", "as_of", "computed_at", "trigger", "member_count", "entered_count",
+    "left_count", "file",
+)  # fmt: skip
 
 _CHANGES: Final = """
     create table if not exists marts.smart_audience_change (
@@ -53,7 +58,7 @@ _STATIC: Final = """
     ids as (
         select one_id, customer_key from marts.dim_customer
         union all
-        select old_one_id, customer_key from marts.one_id_alias
+        select old_one_id, customer_key from marts.one_id_alias semi join marts.dim_customer using (customer_key)
     )
     select
         audience_id, customer_key, added_at, added_how, removed_at, removed_how
@@ -227,7 +232,7 @@ def _write_members(con: DuckDBPyConnection, found: Found) -> int:
     kinds = {one.id: one.kind for one in found.named}
     total = 0
     for audience_id, bitmap in sorted(found.members.items()):
-        keys = bitmap.keys().astype(np.int32)
+        keys = bitmap.keys()
         con.register("members", pa.table({"customer_key": keys}))
         con.execute(
             "insert into marts.audience_members select $kind, $id, customer_key from members",
@@ -249,20 +254,15 @@ def _bring_changes(con: DuckDBPyConnection, versions: Versions, folder: Path) ->
     wanted = {(one.audience_id, one.number): one for one in versions}
     gone = [key for key, file in known.items() if key not in wanted or wanted[key].file != file]
     if gone:
-        pairs = pa.table({"audience_id": [key[0] for key in gone], "version": [key[1] for key in gone]})
-        con.register("gone", pairs)
+        con.register("gone", pa.table({"audience_id": [key[0] for key in gone], "version": [key[1] for key in gone]}))
         con.execute("delete from marts.smart_audience_change where (audience_id, version) in (from gone)")
         con.unregister("gone")
     kept = known.keys() - set(gone)
     _append(con, [one for key, one in wanted.items() if key not in kept], folder)
     con.execute(_VERSIONS)
-    rows = [
-        (one.audience_id, one.number, one.definition, one.as_of, one.computed_at, one.trigger, one.member_count,
-         one.entered_count, one.left_count, one.file)
-        for one in versions
-    ]  # fmt: skip
-    if rows:
-        con.executemany(f"insert into marts.audience_version values ({', '.join('?' * len(rows[0]))})", rows)
+    # Hundreds of audiences, each every night, for years: too many to insert one by one.
+    columns = {name: [getattr(one, name) for one in wanted.values()] for name in _OF_VERSION}
+    _insert(con, "audience_version", pa.table(columns))
 
 
 def _known(con: DuckDBPyConnection) -> dict[tuple[int, int], str]:
@@ -285,22 +285,28 @@ def _append(con: DuckDBPyConnection, versions: Versions, folder: Path) -> None:
         except DamagedMembershipsError:
             continue  # the history has a gap; what is served is read by others, who say so
         for one in of_file:
-            changed = found[one.audience_id].difference
-            _append_side(con, one, changed.entered, changed.merged, has_entered=True)
-            _append_side(con, one, changed.left, changed.merged, has_entered=False)
+            _insert(con, "smart_audience_change", _changes_of(one, found[one.audience_id].difference))
 
 
-def _append_side(
-    con: DuckDBPyConnection, one: StoredVersion, keys: np.ndarray, merged: np.ndarray, *, has_entered: bool
-) -> None:
-    if not len(keys):
-        return
-    con.register("changed", pa.table({"customer_key": keys.astype(np.int32), "is_merge": np.isin(keys, merged)}))
-    con.execute(
-        "insert into marts.smart_audience_change select $id, $version, customer_key, $entered, is_merge from changed",
-        {"id": one.audience_id, "version": one.number, "entered": has_entered},
+def _changes_of(one: StoredVersion, changed: Difference) -> pa.Table:
+    keys = np.concatenate([changed.entered, changed.left])
+    return pa.table(
+        {
+            "audience_id": np.full(len(keys), one.audience_id),
+            "version": np.full(len(keys), one.number),
+            "customer_key": keys,
+            "has_entered": np.arange(len(keys)) < len(changed.entered),
+            "is_merge": np.isin(keys, changed.merged),
+        }
     )
-    con.unregister("changed")
+
+
+def _insert(con: DuckDBPyConnection, name: str, rows: pa.Table) -> None:
+    if not rows.num_rows:
+        return
+    con.register("new_rows", rows)
+    con.execute(f"insert into marts.{name} select * from new_rows")
+    con.unregister("new_rows")
 
 
 def _comment(con: DuckDBPyConnection, name: str, told: str, columns: Mapping[str, str]) -> None:

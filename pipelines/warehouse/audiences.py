@@ -6,19 +6,31 @@ it waits in one small file below `build/`. A night that dies in between is finis
 
 import json
 from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from api.storage.audience_snapshot import Snapshot, read_versions
-from api.storage.audiences import Calculation, NewVersion, StoredVersion, current_versions, is_there
+from api.storage.audiences import (
+    Calculation,
+    NewVersion,
+    StoredVersion,
+    current_versions,
+    drop_versions,
+    files_in_use,
+    is_there,
+)
 from api.storage.calculation import FormerMembers, Inputs, Made, calculate, commit, compare_anew
+from api.storage.database import Database
 from pipelines.operational import operational_store
 from pipelines.settings import PipelineSettings
 from pipelines.warehouse.audience_inputs import taken_audiences
@@ -27,12 +39,25 @@ from pipelines.warehouse.connection import connect_warehouse, set_up
 from segment_engine.catalog import Catalog
 from segment_engine.problems import Problem
 from segment_engine.runtime.bitmaps import Bitmap
+from segment_engine.runtime.durable import sync
 from segment_engine.runtime.engine_layout import read_layout
-from segment_engine.runtime.memberships import DamagedMembershipsError, read_members, read_merges
-from segment_engine.runtime.published import Pointer
+from segment_engine.runtime.memberships import (
+    DamagedMembershipsError,
+    Merges,
+    read_members,
+    read_merges,
+    sweep_memberships,
+)
+from segment_engine.runtime.published import Pointer, open_version
 from segment_engine.runtime.version import Opened, customers_of, end_of, open_audiences
 
 OPERATOR = "system:nightly"
+_NOBODY: Final = np.zeros(0, np.int64)
+# Committing asks for none.
+_NO_MERGES: Final = Merges(_NOBODY, _NOBODY)
+# The seed asks for 180 days of the customer log; a year and a month let a month be compared with that of last year.
+KEPT: Final = timedelta(days=400)
+ORPHANED: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,30 +109,69 @@ def calculate_night(
 
 def serve_night(settings: PipelineSettings, pointer: Pointer) -> dict[str, str | int | float]:
     """Serve what waits for this version, and say so; does nothing where nothing does. May be repeated."""
-    file = _file(settings)
-    waiting = _Waiting.read(file)
+    waiting = _Waiting.read(_file(settings))
     if waiting is None or waiting.fingerprint != pointer.fingerprint:
         return {}
     with operational_store(settings) as store:
-        if store is None:
-            file.unlink()
-            return {}
-        calculation = Calculation(pointer.version, waiting.as_of, waiting.now, "nightly", OPERATOR)
-        made = Made(waiting.versions, {}, _merges(settings), waiting.refused)
-        outcome: Counter[str] = Counter()
-        while True:
-            committed = store.write(partial(commit, made=made, calculation=calculation))
-            outcome["served"] += len(committed.done)
-            outcome["not wanted any more"] += len(committed.dropped)
-            if not committed.behind:
-                break
-            # Somebody calculated these while the night ran: what it found is newer, and compared with theirs.
-            with store.read() as connection:
-                newest = current_versions(connection, committed.behind)
-            made = replace(made, members=_again(settings, made.versions, committed.behind), refused={})
-            made = compare_anew(made, committed.behind, newest, settings.folders.audiences, now=waiting.now)
-    file.unlink()
+        # One that was put in the place of another may have no such tables.
+        outcome = {} if store is None or not _has_tables(store) else _serve(settings, store, waiting, pointer)
+    _file(settings).unlink()
     return {f"audiences {name}": count for name, count in outcome.items() if count}
+
+
+def _serve(settings: PipelineSettings, store: Database, waiting: "_Waiting", pointer: Pointer) -> Mapping[str, int]:
+    calculation = Calculation(pointer.version, waiting.as_of, waiting.now, "nightly", OPERATOR)
+    outcome: Counter[str] = Counter()
+    # What waited for long may have been swept.
+    versions: Sequence[NewVersion] = [
+        one for one in waiting.versions if (settings.folders.audiences / one.file).is_file()
+    ]
+    outcome["lost"] = len(waiting.versions) - len(versions)
+    refused = waiting.refused
+    while versions or refused:
+        made = Made(versions, {}, _NO_MERGES, refused)
+        committed = store.write(partial(commit, made=made, calculation=calculation))
+        outcome["served"] += len(committed.done)
+        outcome["not wanted any more"] += len(committed.dropped)
+        # Somebody calculated these while the night ran: what it found is newer, and is compared with theirs.
+        versions, refused = _compared(settings, store, versions, committed.behind, waiting.now, pointer), {}
+        outcome["lost"] += len(committed.behind) - len(versions)
+        if versions:
+            # Written down first, so that whoever goes on after a crash commits the same once.
+            replace(waiting, versions=tuple(versions), refused={}).write(_file(settings))
+    return outcome
+
+
+def _compared(
+    settings: PipelineSettings,
+    store: Database,
+    versions: Sequence[NewVersion],
+    behind: Collection[int],
+    now: datetime,
+    pointer: Pointer,
+) -> Sequence[NewVersion]:
+    """Those of these that are behind, compared with what is served now; without those whose file is lost."""
+    members = _again(settings, versions, behind)
+    if not members:
+        return ()
+    with store.read() as connection:
+        newest = current_versions(connection, list(members))
+    made = Made(versions, members, _merges(settings, pointer), {})
+    return compare_anew(made, list(members), newest, settings.folders.audiences, now=now).versions
+
+
+def sweep_old(settings: PipelineSettings, *, now: datetime) -> int:
+    """Forget calculations that are older than KEPT, and delete files that none points to; how many files they were.
+
+    A file that was written within ORPHANED may be one that somebody is about to point to.
+    """
+    with operational_store(settings) as store:
+        if store is None or not _has_tables(store):
+            return 0
+        store.write(partial(drop_versions, before=now - KEPT))
+        with store.read() as connection:
+            used = files_in_use(connection)
+    return len(sweep_memberships(settings.folders.audiences, used, before=now - ORPHANED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +182,7 @@ class _Waiting:
     as_of: date
     now: datetime
     versions: tuple[NewVersion, ...]
-    refused: Any
+    refused: Mapping[int, Sequence[Problem]]
 
     def version(self, one: NewVersion) -> StoredVersion:
         """As it will be served, if nobody comes between."""
@@ -144,22 +208,25 @@ class _Waiting:
         }
         hidden = file.with_suffix(".tmp")
         hidden.write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
+        # Before the version is published that it waits for: a power cut takes neither.
+        sync(hidden)
         hidden.replace(file)
+        sync(file.parent)
 
     @classmethod
     def read(cls, file: Path) -> "_Waiting | None":
-        """What waits; None where nothing does."""
+        """What waits; None where nothing does, or nobody can tell."""
         try:
             told = json.loads(file.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+            return cls(
+                told["fingerprint"],
+                date.fromisoformat(told["as_of"]),
+                datetime.fromisoformat(told["now"]),
+                tuple(NewVersion(**one) for one in told["versions"]),
+                {int(one): tuple(Problem(**each) for each in problems) for one, problems in told["refused"].items()},
+            )
+        except (FileNotFoundError, ValueError, LookupError, TypeError, AttributeError):
             return None
-        return cls(
-            told["fingerprint"],
-            date.fromisoformat(told["as_of"]),
-            datetime.fromisoformat(told["now"]),
-            tuple(NewVersion(**one) for one in told["versions"]),
-            {int(one): tuple(Problem(**problem) for problem in problems) for one, problems in told["refused"].items()},
-        )
 
 
 def _file(settings: PipelineSettings) -> Path:
@@ -169,10 +236,17 @@ def _file(settings: PipelineSettings) -> Path:
 def _stored(settings: PipelineSettings) -> tuple[dict[int, StoredVersion], list[StoredVersion]]:
     """Versions that are served, and all that counted."""
     with operational_store(settings) as store:
-        if store is None:
+        if store is None or not _has_tables(store):
             return {}, []
         with store.read() as connection:
-            return (current_versions(connection), read_versions(connection)) if is_there(connection) else ({}, [])
+            versions = read_versions(connection)
+    # The last number of each, and not a second query: somebody might commit between the two.
+    return {one.audience_id: one for one in versions}, versions
+
+
+def _has_tables(store: Database) -> bool:
+    with store.read() as connection:
+        return is_there(connection)
 
 
 def _static_members(con: duckdb.DuckDBPyConnection) -> pa.Table:
@@ -206,16 +280,19 @@ def _members(
     return members
 
 
-def _again(settings: PipelineSettings, versions: Any, behind: Any) -> dict[int, Bitmap]:
+def _again(settings: PipelineSettings, versions: Sequence[NewVersion], behind: Collection[int]) -> dict[int, Bitmap]:
+    """The members that were found of these; without those whose file is lost."""
     wanted = {one.audience_id: one.file for one in versions if one.audience_id in set(behind)}
     found: dict[int, Bitmap] = {}
     for file in sorted(set(wanted.values())):
-        found |= read_members(settings.folders.audiences, file, [one for one, of in wanted.items() if of == file])
+        with suppress(DamagedMembershipsError):
+            found |= read_members(settings.folders.audiences, file, [one for one, of in wanted.items() if of == file])
     return found
 
 
-def _merges(settings: PipelineSettings) -> Any:
-    with duckdb.connect(str(settings.folders.marts), read_only=True) as con:
+def _merges(settings: PipelineSettings, pointer: Pointer) -> Merges:
+    """Of the version that is served: the working files may be a later night's by now."""
+    with open_version(settings.folders, pointer, timezone=settings.timezone, threads=1) as con:
         return read_merges(con)
 
 

@@ -6,7 +6,9 @@ from fastapi.testclient import TestClient
 
 from api.access.actors import Level, ScopeChannel
 from tests.api.access.people import audited, other
-from tests.api.audiences.conftest import MEN, WOMEN, a_group, a_tag, match, naming, note_members, post
+from tests.api.audiences.asking import finished
+from tests.api.audiences.conftest import MEN, WOMEN, a_group, a_tag, match, naming, post
+from tests.api.conftest import MakeClient
 from tests.api.probe import found
 
 
@@ -157,13 +159,19 @@ def test_static_tags_have_no_rule(client: TestClient) -> None:
     assert client.get("/v1/segments/1").status_code == client.get("/v1/segments/1/draft").status_code == 404
 
 
-def test_how_many_are_in_a_tag_is_told_to_who_sees_every_customer(client: TestClient) -> None:
+def test_how_many_are_in_a_tag_is_told_of_the_customers_whom_the_caller_sees(make_client: MakeClient) -> None:
+    client = make_client(published=True)
     made = a_tag(client, a_group(client).json()["id"], filter=WOMEN)
-    note_members(client, made.json()["id"], 340)
+    finished(client, made.json()["calculation"])
     scope = dict.fromkeys(ScopeChannel, Level.CLINIC)
     clinic = other(client, permissions=("customer.view",), clinic_id="C001", data_scope=scope)
 
     mine, theirs = (client.get("/v1/tags", headers=headers).json()["tags"][0] for headers in ({}, clinic))
 
-    assert (mine["member_count"], mine["as_of"]) == (340, "2026-11-20")
-    assert (theirs["member_count"], theirs["computed_at"]) == (None, mine["computed_at"])
+    assert mine["as_of"] == "2026-11-20"
+    listed = {"tag_ids": [made.json()["id"]]}
+    all_of_them = client.post("/v1/customers/search", json=listed).json()["total"]
+    of_the_clinic = client.post("/v1/customers/search", json=listed, headers=clinic).json()["total"]
+    assert 0 < of_the_clinic < all_of_them
+    assert (mine["member_count"], theirs["member_count"]) == (all_of_them, of_the_clinic)
+    assert theirs["computed_at"] == mine["computed_at"]

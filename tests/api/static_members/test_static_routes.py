@@ -322,7 +322,7 @@ def test_a_filter_may_name_a_smart_tag_and_means_its_last_members(client: TestCl
 def test_a_smart_tag_whose_members_are_lost_stops_the_job_with_a_reason(client: TestClient) -> None:
     smart, tag = make_smart(store_of(client)), make(store_of(client))
     calculated(client, smart, customers(client, 1))
-    for file in client.app.state.settings.folders.audiences.glob("*"):  # type: ignore[attr-defined]
+    for file in client.app.state.settings.folders.audiences.rglob("*.parquet"):  # type: ignore[attr-defined]
         file.unlink()
 
     body = {"combinator": "and", "rules": [{"kind": "tag", "operator": "in", "tag_ids": [smart]}]}

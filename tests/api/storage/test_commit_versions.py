@@ -218,7 +218,7 @@ def test_what_may_be_calculated_is_enabled_and_published(database: Database) -> 
     with database.read() as connection:
         rules, usable = stored_rules(connection), usable_audiences(connection)
     with database.read() as connection:
-        snapshot = read_snapshot(connection)
+        snapshot = read_snapshot(connection, DAY)
 
     assert [(rule.id, rule.definition, rule.document) for rule in rules] == [(1, 2, share(0, 50))]
     assert [(one.id, one.kind, one.definition) for one in usable] == [(1, "segment", 2), (5, "tag", None)]
@@ -250,7 +250,7 @@ def test_rows_of_members_come_in_pieces_of_one_moment(database: Database, monkey
     put_in(database, 2, [f"C{number}" for number in range(5)])
 
     with database.read() as connection:
-        read_snapshot(connection)
+        read_snapshot(connection, DAY)
         pieces = read_member_rows(connection)
         first = next(pieces)["one_id"]
         # Behind a moment that was read, others go on.
@@ -266,7 +266,7 @@ def test_a_store_without_the_tables_has_nothing_to_calculate(tmp_path: Path) -> 
     with store.read() as connection:
         assert not is_there(connection)
         assert list(read_member_rows(connection)) == []
-        assert read_snapshot(connection).named == ()
+        assert read_snapshot(connection, DAY).named == ()
     store.close()
 
 

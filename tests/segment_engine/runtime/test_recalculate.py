@@ -1,6 +1,7 @@
 """Many smart audiences at once are what each is alone; what is wrong with one is no other's business."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -17,7 +18,7 @@ from segment_engine.predicates import InAudience
 from segment_engine.runtime.bitmaps import Bitmap, of_keys
 from segment_engine.runtime.leaves import Version
 from segment_engine.runtime.recalculate import Calculated, Rule, recalculate
-from segment_engine.runtime.version import Opened
+from segment_engine.runtime.version import Opened, customers_in
 from segment_engine.tree import AudienceKind
 from segment_engine.validate import Asking
 from tests.segment_engine.random_filters import random_filter
@@ -55,7 +56,8 @@ class Asked:
         self.world, self.connection = world, connection
         keys = max(world.customers) + 1
         version = Version(relations_in(world), None, keys, of_keys(np.array(sorted(world.customers)), keys))
-        self.opened = Opened(world.catalog, version, PRESENTS[0])
+        there = customers_in(connection, version)
+        self.opened = Opened(world.catalog, replace(version, everyone=there), PRESENTS[0])
 
     def members(self, one: InAudience) -> Bitmap:
         """Those that the world itself tells."""
