@@ -54,7 +54,9 @@ def test_every_command_of_a_group_explains_itself_in_both_languages(runner: CliR
 
 
 def test_the_libraries_of_a_night_are_loaded_by_the_commands_that_need_them() -> None:
-    script = "import sys, pipelines.cli; print(sorted({'numpy', 'polars', 'sqlalchemy', 'sqlglot'} & sys.modules.keys()))"
+    script = (
+        "import sys, pipelines.cli; print(sorted({'numpy', 'polars', 'sqlalchemy', 'sqlglot'} & sys.modules.keys()))"
+    )
 
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
 
