@@ -1,4 +1,7 @@
-"""The `cdp` command: arguments in, functions called, answers shown. No rule of the product lives here."""
+"""The `cdp` command: arguments in, functions called, answers shown. No rule of the product lives here.
+
+Everything heavy is imported by the command that needs it: a night's libraries alone take a second.
+"""
 
 import sys
 from enum import StrEnum
@@ -19,7 +22,6 @@ from pipelines.command_line import business_day, pipeline_settings
 from pipelines.identity_commands import identity
 from pipelines.ingest.contracts import InvalidContract
 from pipelines.settings import PipelineSettings
-from pipelines.show import run_shown, show_status
 from segment_engine.runtime.published import DamagedPointerError
 from segment_engine.runtime.settings import PREFIX
 from segment_engine.runtime.terminal import err, fail, out, read_settings
@@ -122,6 +124,7 @@ def nightly(
 ) -> None:
     """Run everything from landing to publish for one business day. / 运行夜间任务"""
     from pipelines.nightly import run_night  # noqa: PLC0415
+    from pipelines.show import run_shown  # noqa: PLC0415
 
     settings = pipeline_settings()
     day = business_day(as_of, settings)
@@ -145,6 +148,7 @@ def status(
     all_rows: Annotated[bool, typer.Option("--all", help="Every quarantined reason, not the first 20 / 全部")] = False,
 ) -> None:
     """Show versions, freshness, quarantine and the last runs; exits with 1 when a file is damaged. / 查看状态"""
+    from pipelines.show import show_status  # noqa: PLC0415
     from pipelines.status import platform_status  # noqa: PLC0415
 
     settings = pipeline_settings()

@@ -13,7 +13,8 @@ import pytest
 
 from tests.conftest import MadeOnce
 from tests.dbt.factory import assignments, contracts, loaded_batches, write_raw, write_state
-from tests.dbt.runner import Outcome, run_dbt
+from tests.dbt.runner import LENDERS, Outcome, run_dbt
+from tests.parsed import LendParsed
 
 FIRST_NIGHT = date(2026, 11, 20)
 PERSONAL_PHONE = "13912345678"
@@ -65,6 +66,12 @@ def first_world() -> dict[str, list[dict[str, Any]]]:
         rows["leads__leads"].append({"lead_id": f"W{number}", "phone": phone})
         rows["saas__staff"].append({"staff_id": f"W{number}", "phone": phone})
     return rows
+
+
+@pytest.fixture(scope="session", autouse=True)
+def lender(lend_parsed: LendParsed) -> None:
+    """Let the commands of these tests read what all test processes parsed once."""
+    LENDERS.append(lend_parsed)
 
 
 @pytest.fixture(scope="session")

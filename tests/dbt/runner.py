@@ -16,9 +16,14 @@ from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 from dbt.contracts.graph.manifest import Manifest
 
+from pipelines.settings import PipelineSettings
+from pipelines.warehouse.dbt import target_path
 from tests.dbt.factory import REPOSITORY, ZONE
+from tests.parsed import LendParsed
 
 PROJECT = REPOSITORY / "dbt_project"
+# Who lends this process what all test processes parsed; without, it parses the project itself. `conftest` adds one.
+LENDERS: list[LendParsed] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,8 @@ class Outcome:
 def run_dbt(data_dir: Path, *arguments: str, as_of: date) -> Outcome:
     """Run one dbt command for a business day; failing nodes are part of the outcome, not an exception."""
     # A command notes in the project what it compiled, so each has a copy.
-    outcome = _invoke(dbtRunner(manifest=_parsed().deepcopy()), data_dir, arguments, as_of)
+    target = ("--target-path", str(data_dir / "target"))
+    outcome = _invoke(dbtRunner(manifest=_parsed().deepcopy()), data_dir, (*arguments, *target), as_of)
     results = outcome.result.results  # type: ignore[union-attr]
     return Outcome(
         statuses={result.node.name: str(result.status) for result in results},
@@ -45,9 +51,13 @@ def run_dbt(data_dir: Path, *arguments: str, as_of: date) -> Outcome:
 
 @cache
 def _parsed() -> Manifest:
-    """The project, parsed once: dbt would parse it for each new data folder, though nothing in it depends on that."""
+    """The project, read once: dbt would parse it for each new data folder, though nothing in it depends on that."""
     with TemporaryDirectory() as folder:
-        project = _invoke(dbtRunner(), Path(folder), ["parse"], date.min).result
+        settings = PipelineSettings(data_dir=Path(folder))
+        for lend in LENDERS:
+            lend(settings)
+        target = ["--target-path", str(target_path(settings))]
+        project = _invoke(dbtRunner(), settings.data_dir, ["parse", *target], date.min).result
     assert isinstance(project, Manifest)
     return project
 
@@ -60,9 +70,9 @@ def _invoke(dbt: dbtRunner, data_dir: Path, arguments: Sequence[str], as_of: dat
     common = [
         "--project-dir", str(PROJECT),
         "--profiles-dir", str(PROJECT),
-        "--target-path", str(data_dir / "target"),
         "--log-path", str(data_dir / "logs"),
         "--log-level", "none",
+        "--log-level-file", "none",
         "--no-print",
         "--no-write-json",
     ]  # fmt: skip

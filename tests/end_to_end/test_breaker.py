@@ -20,6 +20,7 @@ from pipelines.warehouse.dbt import DbtFailedError
 from segment_engine.runtime.published import Pointer, read_pointer
 from tests.conftest import END_ON, ZONE, FixedClock
 from tests.erasure.world import land
+from tests.parsed import LendParsed
 
 # Three whole nights; that each check trips, and passes when it is accepted, is tested beside the models in tests/dbt.
 pytestmark = pytest.mark.soak
@@ -43,11 +44,12 @@ class Life:
 
 
 @pytest.fixture(scope="module")
-def life(night: PipelineSettings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
+def life(night: PipelineSettings, lend_parsed: LendParsed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
     """Users turn up with each other's phone and unionid, and a third of the leads is deleted at its source."""
     root = tmp_path_factory.mktemp("breaker") / "data"
     shutil.copytree(night.data_dir, root)
     settings = PipelineSettings(data_dir=root)
+    lend_parsed(settings)
     users, leads = rows_of(settings, "mini_program", "users"), rows_of(settings, "leads", "leads")
     for user, other in zip(users, [*users[1:], users[0]], strict=True):
         user["unionid"], user["phone"] = other["unionid"], other["phone"]

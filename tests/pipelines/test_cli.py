@@ -4,6 +4,8 @@ What needs more words than that has a file of its own, `test_cli_<command>.py`.
 """
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,16 @@ def test_every_command_of_a_group_explains_itself_in_both_languages(runner: CliR
 
     assert answer.exit_code == 0
     assert any("\u4e00" <= character <= "\u9fff" for character in answer.output)
+
+
+def test_the_libraries_of_a_night_are_loaded_by_the_commands_that_need_them() -> None:
+    script = (
+        "import sys, pipelines.cli; print(sorted({'numpy', 'polars', 'sqlalchemy', 'sqlglot'} & sys.modules.keys()))"
+    )
+
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+
+    assert loaded == "[]\n"
 
 
 def test_status_before_anything_happened_is_not_an_error(runner: CliRunner, tmp_path: Path) -> None:

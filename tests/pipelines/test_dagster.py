@@ -20,6 +20,7 @@ from pipelines.status import platform_status
 from pipelines.warehouse.dbt import target_path
 from segment_engine.runtime.published import read_pointer
 from tests.conftest import MORNING
+from tests.parsed import LendParsed
 
 DESCRIBE = """
 import json
@@ -162,12 +163,13 @@ def test_a_step_of_dagsters_refuses_to_accept_a_check_that_there_is_not() -> Non
 
 
 def test_a_night_run_by_dagster_publishes_what_the_command_line_publishes(
-    sample_landing: Path, night: PipelineSettings, tmp_path: Path
+    sample_landing: Path, night: PipelineSettings, lend_parsed: LendParsed, tmp_path: Path
 ) -> None:
     root = tmp_path / "data"
     shutil.copytree(sample_landing, root)
-
     settings = PipelineSettings(data_dir=root)
+    lend_parsed(settings)
+
     # Where the project was parsed when there was no manifest yet: dagster-dbt takes the parsed project from there.
     run = ask(RUN, root, DAY="2026-11-20", ACCEPT=ACCEPTABLE[0], DBT_TARGET_PATH=str(target_path(settings)))
 

@@ -10,6 +10,7 @@ import pytest
 from pipelines.settings import PipelineSettings
 from pipelines.warehouse.dbt import DbtFailedError, DbtSession, run_dbt, target_path
 from tests.conftest import END_ON
+from tests.parsed import LendParsed
 
 AS_OF_MODEL = "models/intermediate/customer/int_customer_visit.sql"
 
@@ -19,8 +20,10 @@ def compiled(settings: PipelineSettings) -> str:
             ).read_text(encoding="utf-8")  # fmt: skip
 
 
-def test_a_new_day_is_in_the_sql_and_keeps_the_parsed_project(empty_settings: PipelineSettings) -> None:
-    empty_settings.folders.build.mkdir(parents=True, exist_ok=True)
+def test_a_new_day_is_in_the_sql_and_keeps_the_parsed_project(
+    empty_settings: PipelineSettings, lend_parsed: LendParsed
+) -> None:
+    lend_parsed(empty_settings)
     compile_visits = ("compile", "--select", "int_customer_visit", "--no-introspect", "--no-populate-cache")
 
     run_dbt(empty_settings, compile_visits, as_of=date(2026, 11, 20))
@@ -32,7 +35,11 @@ def test_a_new_day_is_in_the_sql_and_keeps_the_parsed_project(empty_settings: Pi
     assert (target_path(empty_settings) / "partial_parse.msgpack").stat().st_mtime_ns == parsed
 
 
-def test_commands_of_a_session_share_the_project_that_was_parsed_ahead(empty_settings: PipelineSettings) -> None:
+def test_commands_of_a_session_share_the_project_that_was_parsed_ahead(
+    empty_settings: PipelineSettings, lend_parsed: LendParsed
+) -> None:
+    lend_parsed(empty_settings)
+
     with DbtSession(empty_settings, END_ON) as dbt:
         dbt.parse_ahead()
         dbt.parse_ahead()
