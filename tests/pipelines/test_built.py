@@ -41,7 +41,7 @@ def run(settings: PipelineSettings, *stages: Stage, day: date = DAY) -> None:
             pass
 
 
-WHOLE = (Stage.INPUTS, Stage.IDENTITY, Stage.CHECKED, Stage.ENGINE)
+WHOLE = (Stage.INPUTS, Stage.IDENTITY, Stage.CHECKED, Stage.ENGINE, Stage.AUDIENCES)
 
 
 def test_a_version_carries_the_fingerprint_of_the_inputs_its_marts_were_built_from(settings: PipelineSettings) -> None:
@@ -96,6 +96,13 @@ def test_marts_without_the_engines_tables_of_the_same_run_are_not_published(sett
         publish(settings, DAY, run_id="r", now=NOW)
 
 
+def test_marts_without_the_audiences_of_the_same_run_are_not_published(settings: PipelineSettings) -> None:
+    run(settings, *WHOLE, Stage.ENGINE)
+
+    with pytest.raises(NotCheckedError, match="tags and segments are not calculated"):
+        publish(settings, DAY, run_id="r", now=NOW)
+
+
 def test_marts_that_failed_a_check_are_not_published_though_they_were_checked_before(
     settings: PipelineSettings,
 ) -> None:
@@ -118,6 +125,6 @@ def test_a_part_of_the_marts_keeps_what_was_checked_and_checks_nothing_else(sett
     run(settings, Stage.CHECKED)
     with building(settings, DAY, Stage.CHECKED, whole=False):
         pass
-    run(settings, Stage.ENGINE)
+    run(settings, Stage.ENGINE, Stage.AUDIENCES)
 
     assert publish(settings, DAY, run_id="r", now=NOW)[0].status == "published"
