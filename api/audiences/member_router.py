@@ -73,7 +73,7 @@ async def recalculate_audiences(
     return answer
 
 
-@router.get("/log")
+@router.get("/log", responses=answers(404))
 @requires(Permission.CUSTOMER_VIEW)
 async def read_log(
     query: Annotated[LogQuery, Query()], request: Request, filters: Filters, asker: CurrentAsker, store: Store

@@ -164,7 +164,8 @@ def test_how_many_are_in_a_tag_is_told_of_the_customers_whom_the_caller_sees(mak
     made = a_tag(client, a_group(client).json()["id"], filter=WOMEN)
     finished(client, made.json()["calculation"])
     scope = dict.fromkeys(ScopeChannel, Level.CLINIC)
-    clinic = other(client, permissions=("customer.view",), clinic_id="C001", data_scope=scope)
+    clinic_id = client.get("/v1/clinics").json()["clinics"][0]["clinic_id"]
+    clinic = other(client, permissions=("customer.view",), clinic_id=clinic_id, data_scope=scope)
 
     mine, theirs = (client.get("/v1/tags", headers=headers).json()["tags"][0] for headers in ({}, clinic))
 

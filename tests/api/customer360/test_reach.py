@@ -90,8 +90,7 @@ def merged(own_copy: PipelineSettings, make_client: MakeClient) -> tuple[TestCli
         one_id, key = con.execute(
             "select one_id, customer_key from marts.dim_customer where visit_count > 1 order by one_id limit 1"
         ).fetchall()[0]
-        con.execute("insert into marts.one_id_alias (old_one_id, one_id, customer_key) values ('Cold', $1, $2)",
-                    [one_id, key])  # fmt: skip
+        con.execute("insert into marts.one_id_alias values ('Cold', 99999, $1, $2)", [one_id, key])
     return make_client(settings={"job_workers": 0}), one_id
 
 
