@@ -66,7 +66,9 @@ def taken_text(con: DuckDBPyConnection) -> str:
     """The same as one text, for the fingerprint of a night: a static one's revision stands for its members."""
     con.execute(_TABLES)
     found = con.execute("from ingest.audience_snapshot").fetchall()
-    return "".join(_without_revisions_of_smart(json.loads(content)) for (content,) in found)
+    contents = [json.loads(content) for (content,) in found]
+    # A store in which nobody has made anything yet is no news to a night without one.
+    return "".join(_without_revisions_of_smart(content) for content in contents if any(content.values()))
 
 
 def _text(snapshot: Snapshot) -> str:

@@ -154,6 +154,8 @@ def life(chain_night: Path, lend_parsed: LendParsed, tmp_path_factory: pytest.Te
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pipelines.warehouse.segments.SEGMENT_ROWS", SEGMENT_ROWS)
         open_store(settings, canarys_keys(settings)[0])
+        # A segment is news; orders that ask for nothing are none.
+        run_night(settings, as_of=DAY, clock=clock(DAY))
         idle = run_night(settings, as_of=DAY, clock=clock(DAY))
         scatter(settings)
         steps.ingest(settings, DAY)

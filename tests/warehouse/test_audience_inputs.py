@@ -87,6 +87,18 @@ def test_taking_over_again_replaces_what_was_taken(
     assert con.execute("select count(*) from ingest.static_member").fetchone() == (2,)
 
 
+def test_a_store_with_nothing_in_it_is_no_news(
+    chain: tuple[PipelineSettings, Database], con: DuckDBPyConnection
+) -> None:
+    settings, store = chain
+    take_audiences(con, settings, DAY)
+    empty = taken_text(con)
+    add_audience(store, 1)
+    take_audiences(con, settings, DAY)
+
+    assert (empty, taken_text(con) == "") == ("", False)
+
+
 def test_where_there_is_no_store_nothing_is_taken(settings: PipelineSettings, con: DuckDBPyConnection) -> None:
     take_audiences(con, settings, DAY)
 
