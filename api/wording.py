@@ -105,6 +105,7 @@ CHINESE = {
     # rules of our own, raised by validators
     "value_error": "取值不正确",
     "assertion_error": "取值不正确",
+    "one_of": "所列方式中须且只能选用一种",
     "repeated_item": "每项只能出现一次",
     "control_character": "文本含有不允许的控制字符",
     "day_out_of_range": "年份应在 1900 至 2200 之间",

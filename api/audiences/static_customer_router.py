@@ -21,7 +21,6 @@ from api.edge.prefix_router import PrefixRouter
 from api.effects import Reply
 from api.errors import NotPermittedError
 from api.shapes import Text
-from api.storage.audience_members import How
 from segment_engine.runtime.secret import tenant_secret
 
 customer_tags = PrefixRouter(prefix="/v1/customers", tags=["customers"])
@@ -101,8 +100,7 @@ async def act_on_customers(
         return await changes.message(effects, body.target, body.selection)
     kind, act = MEMBER_ACTIONS[body.action]
     _require(actor, kind.permission)
-    how: How = "bulk" if body.selection.filter is None else "filter"
-    return await changes.members(effects, Target(kind, body.target, act, how, "/target"), body.selection)
+    return await changes.members(effects, Target(kind, body.target, act, body.selection.how, "/target"), body.selection)
 
 
 def _require(actor: CurrentActor, permission: Permission) -> None:

@@ -9,7 +9,7 @@ from api.audiences.static_schemas import MembersChanged
 from api.audiences.static_service import Changes
 from api.clock import now
 from api.contract import answers
-from api.dependencies import Catalogs, Filters, Reader, Settings, Store
+from api.dependencies import Filters, Reader, Settings, Store
 from api.errors import UnsupportedMediaTypeError
 from api.jobs.context import Services
 from api.jobs.router import WakeWorkers
@@ -55,12 +55,11 @@ def changes_at(path: str = "") -> Any:
         store: Store,
         settings: Settings,
         reader: Reader,
-        catalogs: Catalogs,
         filters: Filters,
         actor: CurrentActor,
         wake: WakeWorkers,
     ) -> Changes:
-        return Changes(Services(store, settings, reader, now, filters), catalogs, actor, wake, path)
+        return Changes(Services(store, settings, reader, now, filters), actor, wake, path)
 
     return Depends(current)
 

@@ -15,7 +15,7 @@ from api.access.actors import Actor
 from api.access.erased import erased_customers
 from api.access.permissions import Permission
 from api.audiences.static_people import in_reach
-from api.customers.phones import MAINLAND, phone_forms
+from api.customers.phones import MAINLAND, phone_forms, plain_phone_sql
 from api.customers.repository import Conditions
 from api.jobs.context import Services
 from api.uploads.columns import MAX_VALUE, Column
@@ -104,8 +104,7 @@ def _spelt(column: str, value: str) -> list[str] | str:
     if _MOBILE.fullmatch(value):
         return [f"{MAINLAND}{value}", value]
     forms = None if "*" in value else phone_forms(value)  # a masked one reads like a short number
-    # Numbers of other kinds are published as their source spells them.
-    return "not_a_phone" if forms is None else [value, *forms]
+    return "not_a_phone" if forms is None else forms
 
 
 def _found(
@@ -113,10 +112,11 @@ def _found(
 ) -> dict[int, list[str]]:
     """Line → the customers whom it means, sorted; lines that mean nobody are left out."""
     value = "coalesce(alias.one_id, told.form)" if column == "one_id" else "told.form"
+    published = plain_phone_sql(column) if column == "phone" else column
     query = f"""
         with
         told as (select unnest($lines::bigint[]) as line, unnest($forms::varchar[]) as form),
-        seen as (select one_id, {column} as value from marts.dim_customer where {conditions.text})
+        seen as (select one_id, {published} as value from marts.dim_customer where {conditions.text})
         select told.line, list(distinct seen.one_id order by seen.one_id)
         from told
         left join marts.one_id_alias as alias on told.form = alias.old_one_id

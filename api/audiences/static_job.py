@@ -18,7 +18,7 @@ from api.access.guard import missing
 from api.audiences.static_change import Counts, Target, change, check_target, note
 from api.audiences.static_people import Keys, People, in_chunks
 from api.audiences.static_rules import KINDS, Act
-from api.audiences.static_selection import SelectionTold, pick
+from api.audiences.static_selection import SelectionTold, long_budget, pick
 from api.audit.log import Entry, append
 from api.caller import Caller
 from api.errors import NotPermittedError
@@ -62,11 +62,11 @@ def change_members(context: JobContext) -> Finished:
         raise NotPermittedError(missing(target.kind.permission))
     work = _Work(context, target)
     if not work.is_over:
-        with context.services.reader.cursor() as (cursor, pointer):
-            picked = pick(context.services, cursor, pointer, context.actor, target.kind.permission, params)
+        with context.services.filters.session(long_budget()) as session:
+            picked = pick(context.services, session, context.actor, target.kind.permission, params)
             work.counts = Counts(work.counts.changed, work.counts.unchanged, picked.not_seen)
             try:
-                work.through(cursor, picked.keys)
+                work.through(session.cursor, picked.keys)
             except CancelledError:
                 work.note_cancelled()
                 raise

@@ -16,7 +16,7 @@ from api.access.guard import missing
 from api.access.permissions import Permission
 from api.audiences.static_people import People, in_chunks
 from api.audiences.static_schemas import MessageTask
-from api.audiences.static_selection import SelectionTold, pick
+from api.audiences.static_selection import SelectionTold, long_budget, pick
 from api.audit.log import Entry, append
 from api.caller import Caller
 from api.errors import NotPermittedError
@@ -60,14 +60,14 @@ def message_customers(context: JobContext) -> Finished:
     before = context.job.result or {}
     if before.get("_is_over"):
         return Finished(_told(context, Counts(**before["_counts"])))
-    with context.services.reader.cursor() as (cursor, pointer):
+    with context.services.filters.session(long_budget()) as session:
         params, permission = context.job.params, Permission.CUSTOMER_MESSAGE
-        picked = pick(context.services, cursor, pointer, context.actor, permission, params)
+        picked = pick(context.services, session, context.actor, permission, params)
         left = picked.keys[picked.keys > before.get("_last_key", -1)]
         had = Counts(**before.get("_counts", {}))
         counts = Counts(had.messages, had.no_consent, picked.not_seen)
         total = counts.messages + counts.no_consent + len(left)
-        chunks = [*in_chunks(cursor, left, CHUNK)] or [People(last_key=before.get("_last_key", -1))]
+        chunks = [*in_chunks(session.cursor, left, CHUNK)] or [People(last_key=before.get("_last_key", -1))]
     for number, people in enumerate(chunks, start=1):
         counts = _advance(context, people, counts, total, is_last=number == len(chunks))
     return Finished(_told(context, counts))

@@ -1,6 +1,6 @@
 """Which customers of the published version a caller may put in or take out: by id, or all of a set of keys.
 
-Everything is cut to whom the caller sees and holds the permission for. Whom a filter means is `static_filter`'s.
+Everything is cut to whom the caller sees and holds the permission for. Whom a filter means is `static_selection`'s.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -41,6 +41,13 @@ def in_reach(
     Raises NotPermittedError where one of those opens nothing; `path` is the place of what they guard.
     """
     conditions = Sight(actor, erased).showing(showing, path)
+    conditions.extend(holding(actor, permission))
+    return conditions
+
+
+def holding(actor: Actor, permission: Permission) -> Conditions:
+    """Customers for whom the actor holds the permission, whether seen or not; no condition where that is everybody."""
+    conditions = Conditions()
     if not actor.reaches_everybody(permission):
         conditions.add(*customer_scope(actor.reaches(permission), prefix=permission.replace(".", "_")))
     return conditions

@@ -26,7 +26,7 @@ CurrentChanges = Annotated[Changes, changes_at()]
 @tag_members.post("/{tag_id}/members", response_class=Response, responses=CHANGED)
 @requires(Permission.CUSTOMER_TAG)
 async def add_to_tag(tag_id: AudienceId, body: Selection, effects: CurrentEffects, changes: CurrentChanges) -> Response:
-    """Put a static tag on customers: those named at once, those whom a filter means as a job / 批量打标签."""
+    """Put a static tag on customers: those named at once, all of a filter or search as a job / 批量打标签."""
     return await changes.members(effects, _target(TAG, tag_id, Act.ADD, body), body)
 
 
@@ -64,7 +64,7 @@ async def import_into_tag(
 async def add_to_segment(
     segment_id: AudienceId, body: Selection, effects: CurrentEffects, changes: CurrentChanges
 ) -> Response:
-    """Put customers into a static segment: those named at once, a filter's as a job / 添加客户到静态分群."""
+    """Put customers into a static segment: those named at once, others as a job / 添加客户到静态分群."""
     return await changes.members(effects, _target(SEGMENT, segment_id, Act.ADD, body), body)
 
 
@@ -98,7 +98,7 @@ async def import_into_segment(
 
 
 def _target(kind: Kind, audience_id: int, act: Act, body: Selection) -> Target:
-    return Target(kind, audience_id, act, "bulk" if body.filter is None else "filter", f"/path/{kind.name}_id")
+    return Target(kind, audience_id, act, body.how, f"/path/{kind.name}_id")
 
 
 def _imported(kind: Kind, audience_id: int) -> Target:

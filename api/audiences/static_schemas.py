@@ -6,7 +6,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from api.customers.schemas import CustomerSelection
 from api.shapes import Input, Text
+from api.storage.audience_members import How
 
 MAX_ONE_IDS = 1_000
 MAX_TAGS = 100
@@ -17,20 +19,35 @@ OneIds = Annotated[
     Field(min_length=1, max_length=MAX_ONE_IDS, description="Customers that were ticked / 勾选的客户"),
 ]
 Filter = Annotated[dict[str, Any], Field(description="Everybody whom a filter means / 按高级筛选")]
+Search = Annotated[
+    CustomerSelection,
+    Field(description="Everybody whom `POST /v1/customers/search` finds with this / 选择全部(客户列表的查询结果)"),
+]
 AudienceId = Annotated[int, Field(ge=1)]
 
 
 class Selection(Input):
-    """Which customers: those named, or those whom a filter (`docs/filter-language.md`) means."""
+    """Customers: those named, all of a filter (`docs/filter-language.md`), or all that the customer list shows."""
 
     one_ids: OneIds | None = None
     filter: Filter | None = None
+    search: Search | None = None
 
     @model_validator(mode="after")
     def _is_one(self) -> Self:
-        if (self.one_ids is None) == (self.filter is None):
-            raise PydanticCustomError("one_of", "Say either one_ids or filter")
+        if sum(form is not None for form in (self.one_ids, self.filter, self.search)) != 1:
+            raise PydanticCustomError("one_of", "Say one of one_ids, filter and search")
         return self
+
+    @property
+    def how(self) -> How:
+        """How its customers come in, as their rows tell it: ticked, or all of a filter or search."""
+        return "bulk" if self.one_ids is not None else "filter"
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """As a job keeps it: JSON with the one form that was said."""
+        return self.model_dump(mode="json", exclude_none=True)
 
 
 class MembersChanged(BaseModel):

@@ -1,11 +1,12 @@
 """From a selection as it was sent to customers: once with the request, and again by the job that works on it.
 
-A job asks anew: what counts is whom its requester may see at that moment.
+A job asks anew: what counts is whom its requester may see at that moment. What filters mean, and whom the customer list
+shows, is decided in `api.filters` and `api.customers`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import duckdb
 import numpy as np
@@ -13,17 +14,23 @@ import numpy as np
 from api.access.actors import Actor
 from api.access.erased import erased_customers
 from api.access.permissions import Permission
-from api.audiences.static_filter import checked_filter, meant, permissions_in
-from api.audiences.static_people import Keys, People, customers_by_id, in_reach, keys_in, people_of
+from api.audiences.static_people import Keys, People, customers_by_id, holding, in_reach, keys_in, people_of
 from api.audiences.static_rules import unknown_customer
+from api.customers.asking import Asker
+from api.customers.current import asker_of
+from api.customers.schemas import CustomerSelection
+from api.customers.selection import Meant, meant, meant_by_filter
 from api.errors import InvalidError
+from api.filters.evaluator import Session
 from api.jobs.context import Services
-from segment_engine.runtime.bitmaps import of_keys
-from segment_engine.runtime.catalogs import PublishedCatalogs
-from segment_engine.runtime.published import Pointer
+from segment_engine.runtime.limited import Budget
 
 SelectionTold = Mapping[str, Any]
-"""`{"one_ids": […]}` or `{"filter": …}`, as JSON."""
+"""`{"one_ids": […]}`, `{"filter": …}` or `{"search": …}`, as JSON."""
+
+# Nobody sits in front of a job: it may wait for its turn while people ask filters, and take longer than they would.
+TURN_SECONDS: Final = 300.0
+LONGEST_SECONDS: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,11 @@ class Picked:
 
     keys: Keys
     not_seen: int = 0
+
+
+def long_budget() -> Budget:
+    """How long the filter of a job may take."""
+    return Budget(LONGEST_SECONDS)
 
 
 def named_people(services: Services, actor: Actor, permission: Permission, one_ids: Sequence[str], path: str) -> People:
@@ -44,62 +56,47 @@ def named_people(services: Services, actor: Actor, permission: Permission, one_i
         return people_of(cursor, _keys_of(found))
 
 
-def check_selection(
-    services: Services, catalogs: PublishedCatalogs, actor: Actor, permission: Permission, document: Any, path: str
-) -> None:
-    """Refuse a filter before anything is put into the queue for it; raises InvalidError, NotPermittedError."""
-    with services.reader.cursor() as (_, pointer):
-        catalog = catalogs.of(pointer)
-    with services.database.read() as connection:
-        checked = checked_filter(connection, catalog, actor, document, path)
-    in_reach(actor, (), permission, showing=permissions_in(checked, catalog), path=path)
+def check_selection(services: Services, actor: Actor, told: SelectionTold, path: str) -> None:
+    """Refuse a filter or a search before it is put into the queue; raises InvalidError, NotPermittedError."""
+    with services.filters.session() as session:
+        _meant(session, _asker(services, actor), told, path)
 
 
-def pick(
-    services: Services,
-    cursor: duckdb.DuckDBPyConnection,
-    pointer: Pointer,
-    actor: Actor,
-    permission: Permission,
-    told: SelectionTold,
-) -> Picked:
-    """Everybody of the selection in reach now; raises InvalidError, NotPermittedError."""
-    chosen: Callable[..., Picked] = _by_filter if "filter" in told else _by_ids
-    return chosen(services, cursor, pointer, actor, permission, told)
+def pick(services: Services, session: Session, actor: Actor, permission: Permission, told: SelectionTold) -> Picked:
+    """Everybody of the selection in reach now; raises InvalidError, NotPermittedError, NotReadyError."""
+    if "one_ids" in told:
+        return _by_ids(session.cursor, services, actor, permission, told["one_ids"])
+    asker = _asker(services, actor)
+    asked = _meant(session, asker, told, "")
+    with services.filters.turns.taken(TURN_SECONDS):
+        conditions = asked.selection(session, asker).conditions
+    conditions.extend(holding(actor, permission))
+    return Picked(keys_in(session.cursor, conditions))
+
+
+def _meant(session: Session, asker: Asker, told: SelectionTold, path: str) -> Meant:
+    if "search" in told:
+        return meant(session, asker, CustomerSelection.model_validate(told["search"]), place=f"{path}/search")
+    return meant_by_filter(session, asker, told["filter"], place=f"{path}/filter")
 
 
 def _by_ids(
-    services: Services,
     cursor: duckdb.DuckDBPyConnection,
-    _: Pointer,
+    services: Services,
     actor: Actor,
     permission: Permission,
-    told: SelectionTold,
+    one_ids: Sequence[str],
 ) -> Picked:
-    found = customers_by_id(cursor, in_reach(actor, _erased(services), permission), told["one_ids"])
-    return Picked(_keys_of(found), len(set(told["one_ids"])) - len(found))
-
-
-def _by_filter(
-    services: Services,
-    cursor: duckdb.DuckDBPyConnection,
-    pointer: Pointer,
-    actor: Actor,
-    permission: Permission,
-    told: SelectionTold,
-) -> Picked:
-    catalog = PublishedCatalogs(services.settings.folders).of(pointer)
-    erased = _erased(services)
-    with services.database.read() as connection:
-        checked = checked_filter(connection, catalog, actor, told["filter"], "/filter")
-        everybody = meant(cursor, pointer, connection, catalog, services.settings, checked)
-    showing = permissions_in(checked, catalog)
-    seen = keys_in(cursor, in_reach(actor, erased, permission, showing=showing, path="/filter"))
-    return Picked((everybody & of_keys(seen, 64 * len(everybody.words))).keys())
+    found = customers_by_id(cursor, in_reach(actor, _erased(services), permission), one_ids)
+    return Picked(_keys_of(found), len(set(one_ids)) - len(found))
 
 
 def _keys_of(found: Mapping[str, tuple[int, str]]) -> Keys:
     return np.unique(np.array([key for key, _ in found.values()], dtype=np.int64))
+
+
+def _asker(services: Services, actor: Actor) -> Asker:
+    return asker_of(actor, services.database, services.filters.audiences)
 
 
 def _erased(services: Services) -> list[str]:

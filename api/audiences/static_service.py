@@ -22,29 +22,25 @@ from api.jobs.model import Job
 from api.jobs.schemas import job_answer
 from api.uploads.reader import read_upload
 from api.uploads.spool import Upload
-from segment_engine.runtime.catalogs import PublishedCatalogs
 from segment_engine.runtime.secret import tenant_secret
 
 
 class Changes:
     """Changes that one request asks for. `path` is where its selection stands; `wake` starts the workers."""
 
-    def __init__(
-        self, services: Services, catalogs: PublishedCatalogs, actor: Actor, wake: Callable[[], None], path: str = ""
-    ) -> None:
+    def __init__(self, services: Services, actor: Actor, wake: Callable[[], None], path: str = "") -> None:
         self._services = services
-        self._catalogs = catalogs
         self._actor = actor
         self._wake = wake
         self._path = path
 
     async def members(self, effects: Effects, target: Target, selection: Selection) -> Response:
-        """Those who are named at once, those whom a filter means as a job; raises ApiError."""
+        """Those who are named at once, all of a filter or search as a job; raises ApiError."""
         if selection.one_ids is not None:
             return await self._at_once(effects, target, selection.one_ids)
         await self._check(target.kind.permission, selection)
         return await self._as_job(
-            effects, lambda connection: self._requested(connection, effects, target, _told(selection))
+            effects, lambda connection: self._requested(connection, effects, target, selection.told)
         )
 
     async def upload(self, effects: Effects, target: Target, upload: Upload) -> Response:
@@ -62,7 +58,7 @@ class Changes:
         await self._check(Permission.CUSTOMER_MESSAGE, selection)
 
         def work(connection: Connection) -> Job:
-            return request_task(connection, self._actor, effects.caller, task, _told(selection), now=effects.now)
+            return request_task(connection, self._actor, effects.caller, task, selection.told, now=effects.now)
 
         return await self._as_job(effects, work)
 
@@ -103,10 +99,7 @@ class Changes:
         if selection.one_ids is not None:
             await self._named(permission, selection.one_ids)
             return
-        path = f"{self._path}/filter"
-        await run_in_threadpool(
-            check_selection, self._services, self._catalogs, self._actor, permission, selection.filter, path
-        )
+        await run_in_threadpool(check_selection, self._services, self._actor, selection.told, self._path)
 
     async def _named(self, permission: Permission, one_ids: Sequence[str]) -> People:
         path = f"{self._path}/one_ids"
@@ -116,7 +109,3 @@ class Changes:
         """Before a large table is read for nothing."""
         with self._services.database.read() as connection:
             check_target(connection, target)
-
-
-def _told(selection: Selection) -> SelectionTold:
-    return selection.model_dump(exclude_none=True)

@@ -3,9 +3,9 @@
 What is found out by the evaluator goes into SQL as one value of bits: of a million customers that is the quickest way.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import duckdb
 
@@ -54,22 +54,63 @@ class Selection:
         return int(found)
 
 
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """What a selection means to one caller, before anybody is looked for.
+
+    place: where the filter `advanced` stands in the request; audiences: by where they stand, in one of each place
+    """
+
+    quick: Conditions
+    advanced: CheckedGroup | None
+    place: str
+    audiences: Mapping[str, Sequence[InAudience]] = field(default_factory=dict)
+
+    def selection(self, session: Session, asker: Asker) -> Selection:
+        """Who it is; raises InvalidError where that takes too long, NotPermittedError, NotReadyError."""
+        among = asker.scope(session, self.advanced, place=self.place)
+        for found in self._parts(session):
+            among = found & session.opened.version.everyone if among is None else among & found
+        return Selection(among, self.quick)
+
+    def _parts(self, session: Session) -> Iterator[Bitmap]:
+        if self.advanced is not None:
+            yield session.members(self.advanced, place=self.place)
+        for place, several in self.audiences.items():
+            yield session.any_audience(several, place=place)
+
+
 def selected(session: Session, asker: Asker, asked: CustomerSelection, *further: Callable[[], None]) -> Selection:
     """The selection; raises InvalidError, NotPermittedError with every problem, also those that `further` raise."""
+    return meant(session, asker, asked, *further).selection(session, asker)
+
+
+def meant(
+    session: Session, asker: Asker, asked: CustomerSelection, *further: Callable[[], None], place: str = ""
+) -> Meant:
+    """What is asked for; raises as `selected`. `place` is where it stands in the request."""
     checked: list[CheckedGroup] = []
     quick: list[Conditions] = []
+    advanced = f"{place}{ADVANCED}"
     steps: list[Callable[[], None]] = [
-        lambda: quick.append(asker.sight.asked_for(asked.filter, QUICK)),
-        lambda: _require_known(asked, asker.known),
+        lambda: quick.append(asker.sight.asked_for(asked.filter, f"{place}{QUICK}")),
+        lambda: _require_known(asked, asker.known, place),
     ]
     if asked.advanced is not None:
         steps.append(
-            lambda: checked.append(asker.checked(session, asked.advanced, limits=CUSTOMER_LIST, place=ADVANCED))
+            lambda: checked.append(asker.checked(session, asked.advanced, limits=CUSTOMER_LIST, place=advanced))
         )
     refusals = [refusal for step in (*steps, *further) if (refusal := _refusal(step)) is not None]
     if refusals:
         raise all_at_once(refusals)
-    return Selection(_among(session, asker, asked, *checked), *quick)
+    named = {kind: ids for kind, ids in _named(asked).items() if ids}
+    audiences = {f"{place}/{kind}_ids": [InAudience(kind, one) for one in ids] for kind, ids in named.items()}
+    return Meant(quick[0], next(iter(checked), None), advanced, audiences)
+
+
+def meant_by_filter(session: Session, asker: Asker, document: Any, *, place: str) -> Meant:
+    """What a filter alone means, however many conditions it has; raises InvalidError, NotPermittedError."""
+    return Meant(Conditions(), asker.checked(session, document, place=place), place)
 
 
 def _refusal(step: Callable[[], None]) -> ApiError | None:
@@ -80,34 +121,19 @@ def _refusal(step: Callable[[], None]) -> ApiError | None:
     return None
 
 
-def _among(
-    session: Session, asker: Asker, asked: CustomerSelection, checked: CheckedGroup | None = None
-) -> Bitmap | None:
-    among = asker.scope(session, checked, place=ADVANCED)
-    for found in _parts(session, asked, checked):
-        among = found & session.opened.version.everyone if among is None else among & found
-    return among
-
-
-def _parts(session: Session, asked: CustomerSelection, checked: CheckedGroup | None) -> Iterator[Bitmap]:
-    if checked is not None:
-        yield session.members(checked, place=ADVANCED)
-    for kind, ids in _named(asked).items():
-        if ids:
-            yield session.any_audience(InAudience(kind, one) for one in ids)
-
-
 def _named(asked: CustomerSelection) -> dict[AudienceKind, list[int]]:
     return {AudienceKind.TAG: asked.tag_ids, AudienceKind.SEGMENT: asked.segment_ids}
 
 
-def _require_known(asked: CustomerSelection, known: KnownAudiences) -> None:
+def _require_known(asked: CustomerSelection, known: KnownAudiences, place: str) -> None:
     problems = []
     for kind, ids in _named(asked).items():
         there, zh = (known.tags, "标签") if kind is AudienceKind.TAG else (known.segments, "分群")
         problems += [
-            Problem(f"unknown_{kind}", f"/{kind}_ids/{place}", f"{zh} {one} 不存在", f"There is no {kind} {one}.")
-            for place, one in enumerate(ids)
+            Problem(
+                f"unknown_{kind}", f"{place}/{kind}_ids/{number}", f"{zh} {one} 不存在", f"There is no {kind} {one}."
+            )
+            for number, one in enumerate(ids)
             if one not in there
         ]
     if problems:

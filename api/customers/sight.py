@@ -8,7 +8,7 @@ from api.access.erased import without_erased
 from api.access.masking import MASKS, permission_for, permissions_for
 from api.access.permissions import LABELS, Permission
 from api.access.scope import customer_scope
-from api.customers.phones import phone_forms
+from api.customers.phones import phone_forms, plain_phone_sql
 from api.customers.repository import FLAGS, Conditions, Granted
 from api.customers.schemas import CustomerFilter, CustomerQuery, Sort
 from api.errors import InvalidError, NotPermittedError
@@ -66,7 +66,7 @@ class Sight:
                 raise InvalidError(
                     Problem("not_a_phone", f"{place}/phone", "不是有效的电话号码", "This is no phone number.")
                 )
-            self._add(conditions, "phone", "list_contains($phone::varchar[], phone)", phone=forms)
+            self._add(conditions, "phone", f"list_contains($phone::varchar[], {plain_phone_sql('phone')})", phone=forms)
         if query.id_number is not None:
             self._add(conditions, "id_number", "upper(id_number) = upper($id_number)", id_number=query.id_number)
         if query.name is not None:

@@ -16,7 +16,7 @@ import duckdb
 
 from api.errors import InvalidError
 from api.filters.audiences import AudienceDirectory, KnownAudiences
-from api.filters.refusals import given_up, refused
+from api.filters.refusals import given_up, members_lost, refused
 from api.filters.served import Served, ServedVersions
 from api.filters.turns import Turns
 from segment_engine.checked import CheckedGroup
@@ -31,6 +31,7 @@ from segment_engine.runtime.catalogs import PublishedCatalogs
 from segment_engine.runtime.explain import Telling, explain
 from segment_engine.runtime.explanation import Explanation
 from segment_engine.runtime.limited import Budget, QueryCancelledError, QueryTimeoutError
+from segment_engine.runtime.memberships import DamagedMembershipsError
 from segment_engine.runtime.preview import SECONDS, Preview, Sight, preview
 from segment_engine.runtime.published import Pointer, PublishedReader
 from segment_engine.runtime.version import Opened, asking_for
@@ -82,16 +83,19 @@ class Session:
             raise refused(error, place) from None
 
     def members(self, checked: CheckedGroup, *, place: str = FILTER) -> Bitmap:
-        """Everybody whom a filter means, whoever asks; raises InvalidError where that takes too long."""
+        """Everybody whom a filter means, whoever asks.
+
+        Raises InvalidError where that takes too long, NotReadyError where the members of a tag or segment are lost.
+        """
         meant = without_clinics(checked, self.opened.excluded_clinics)
         made = compile_many({_ONE: meant}, self.opened.as_of, self.opened.known)
         reader = AudienceReader(self.cursor, self.opened.version, self.audience, memory=self._memory, workers=WORKERS)
-        with _in_time(place):
+        with _answered(place):
             return self.budget.run(lambda: reader.read(made), reader.stop).members[_ONE]
 
     def preview(self, checked: CheckedGroup, sight: Sight, *, sample: int) -> Preview:
         """Count, sample and branches, of the customers in sight."""
-        with _in_time(FILTER):
+        with _answered(FILTER):
             return preview(
                 checked,
                 self.opened,
@@ -109,7 +113,7 @@ class Session:
 
         Raises NotACustomerThenError, OfExcludedClinicsError.
         """
-        with _in_time(FILTER):
+        with _answered(FILTER):
             return explain(
                 checked,
                 self.opened,
@@ -122,7 +126,7 @@ class Session:
 
     def within_budget(self, work: Callable[[], T]) -> T:
         """What the work answers, which asks no database; raises InvalidError where that takes too long."""
-        with _in_time(FILTER):
+        with _answered(FILTER):
             return self.budget.run(work, _nothing)
 
     def audience(self, one: InAudience) -> Bitmap:
@@ -130,9 +134,10 @@ class Session:
         moment: datetime | None = None if self.day is None else self.opened.as_of
         return self.audiences.members(one, self.opened, moment).at_most(self.opened.version.keys)
 
-    def any_audience(self, several: Iterable[InAudience]) -> Bitmap:
-        """Who is in one of these at least."""
-        return reduce(or_, map(self.audience, several), nobody(self.opened.version.keys))
+    def any_audience(self, several: Iterable[InAudience], *, place: str = FILTER) -> Bitmap:
+        """Who is in one of these at least; raises NotReadyError where the members of one are lost."""
+        with _answered(place):
+            return reduce(or_, map(self.audience, several), nobody(self.opened.version.keys))
 
     def scope(self, predicate: str, values: Mapping[str, Any]) -> Bitmap:
         """The customers for whom a predicate over `marts.dim_customer` holds."""
@@ -184,11 +189,13 @@ def _nothing() -> None:
 
 
 @contextmanager
-def _in_time(place: str) -> Iterator[None]:
+def _answered(place: str) -> Iterator[None]:
     try:
         yield
     except (QueryTimeoutError, QueryCancelledError) as error:
         raise given_up(error, place) from None
+    except DamagedMembershipsError:
+        raise members_lost(place) from None
 
 
 def _not_yet(published_on: date) -> Problem:

@@ -40,3 +40,15 @@ def given_up(error: QueryTimeoutError | QueryCancelledError, place: str) -> ApiE
     """422 for a filter that takes too long: the same request again would too. Whoever left reads no answer."""
     problem = replace(error.problem, path=place)
     return InvalidError(problem) if isinstance(error, QueryTimeoutError) else NotReadyError(problem)
+
+
+def members_lost(place: str) -> NotReadyError:
+    """503 where the file of members of a tag or segment that is asked for cannot be read."""
+    return NotReadyError(
+        Problem(
+            "members_lost",
+            place,
+            "所引用的智能标签或分群的成员文件缺失,请重新计算后再试",
+            "The file of a smart tag's or segment's members is lost; calculate it anew and try again.",
+        )
+    )

@@ -6,13 +6,15 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from api.audiences.static_customer_router import MEMBER_ACTIONS
 from api.audit.log import Entry, append
 from api.caller import Caller
-from tests.api.access.people import actor_of, once, other, store_of
+from api.customer_list.operations import OPERATIONS, OperationKind
+from tests.api.access.people import actor_of, audited, once, other, store_of
 from tests.api.conftest import MakeClient
-from tests.api.static_members.static import customers, job_of, make, post
+from tests.api.static_members.static import customers, job_of, make, make_smart, post
 
-OPERATIONS = "/v1/customers/operations"
+PLACE = "/v1/customers/operations"
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ def export(client: TestClient, headers: dict[str, str] | None = None, **body: An
 
 
 def operations(client: TestClient, headers: dict[str, str] | None = None, **query: Any) -> list[dict[str, Any]]:
-    answer = client.get(OPERATIONS, params=query, headers=headers)
+    answer = client.get(PLACE, params=query, headers=headers)
     assert answer.status_code == 200, answer.text
     found: list[dict[str, Any]] = answer.json()["operations"]
     return found
@@ -47,8 +49,8 @@ def test_an_export_stands_in_the_log_with_its_size_and_job(client: TestClient) -
 def test_pages_hold_every_operation_once_newest_first(client: TestClient) -> None:
     jobs = [export(client) for _ in range(5)]
 
-    first = client.get(OPERATIONS, params={"limit": 3}).json()
-    second = client.get(OPERATIONS, params={"limit": 3, "before": first["next_before"]}).json()
+    first = client.get(PLACE, params={"limit": 3}).json()
+    second = client.get(PLACE, params={"limit": 3, "before": first["next_before"]}).json()
 
     assert [row["job_id"] for row in first["operations"] + second["operations"]] == jobs[::-1]
     assert second["next_before"] is None
@@ -110,4 +112,48 @@ def test_what_is_no_operation_on_customers_stays_in_the_audit_log(client: TestCl
     )
 
     assert operations(client) == []
-    assert client.get(OPERATIONS, params={"kind": "role"}).status_code == 422
+    assert client.get(PLACE, params={"kind": "role"}).status_code == 422
+
+
+def test_whatever_is_done_with_many_customers_stands_in_it(client: TestClient) -> None:
+    database, (a, b) = store_of(client), customers(client, 2)
+    targets = {"tag": make(database), "segment": make(database, "segment")}
+    for action, (kind, _) in MEMBER_ACTIONS.items():
+        selection = {"one_ids": [a, b]}
+        done = post(client, "/v1/customers/bulk", action=action, target=targets[kind.name], selection=selection)
+        assert done.status_code == 200, done.text
+    for kind_name, target in targets.items():
+        content, headers = f"客户编号\n{a}\n".encode(), {**once(), "Content-Type": "text/csv"}
+        place = f"/v1/{kind_name}s/{target}/members/import"
+        job_of(client, client.post(place, content=content, headers=headers))
+    message = {"action": "message_task", "target": {"name": "关怀", "text": "您好"}, "selection": {"one_ids": [a]}}
+    task = job_of(client, post(client, "/v1/customers/bulk", **message))
+    job_of(client, post(client, "/v1/audiences/recalculation", ids=[make_smart(database)]))
+    export(client)
+
+    rows = {row["kind"]: row for row in operations(client)}
+
+    assert rows.keys() == set(OperationKind)
+    assert {kind: rows[kind]["customers"] for kind in ("add_tag", "remove_tag", "import_into_segment")} == {
+        "add_tag": 2, "remove_tag": 2, "import_into_segment": 1
+    }  # fmt: skip
+    assert (rows["import_into_tag"]["audience_id"], rows["export"]["audience_id"]) == (targets["tag"], None)
+    assert (rows["message_task"]["job_id"], rows["recalculate"]["customers"]) == (task["id"], None)
+    # What is asked of a job that tells what it did when it has done it.
+    requests = {"tag.members.requested", "segment.members.requested", "customer.message_task.requested"}
+    assert {row["action"] for row in audited(client)} == requests | {one.action for one in OPERATIONS.values()}
+
+
+@pytest.mark.parametrize("kind", list(OperationKind))
+def test_each_kind_is_found_alone_and_named_in_both_languages(client: TestClient, kind: OperationKind) -> None:
+    caller, at = Caller("staff", "a", "A"), datetime(2026, 11, 20, tzinfo=UTC)
+    for number, one in enumerate(OPERATIONS.values()):
+        after = {"how": "import" if one.is_import else "bulk", "note": 'so "how":"import"', str(one.counted): number}
+        entry = Entry(one.action, "tag", "7", after=after)
+        store_of(client).write(lambda connection, entry=entry: append(connection, caller, entry, now=at))  # type: ignore[misc]
+
+    (row,) = operations(client, kind=kind.value)
+
+    assert row["kind"] == kind
+    assert row["label_zh"] and row["label_en"]
+    assert len({(one.label_zh, one.label_en) for one in OPERATIONS.values()}) == len(OPERATIONS)

@@ -1,5 +1,6 @@
 """`/v1/customers/search`: every customer once, in order, exactly those who are meant and seen."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -159,6 +160,23 @@ def test_the_quick_filters_are_those_of_the_plain_list(client: TestClient, rows:
 
         assert ids(searched["customers"]) == ids(listed)
         assert somebody["one_id"] in ids(found(client, filter={name: value}))
+
+
+def test_a_landline_is_found_however_it_is_written(client: TestClient, rows: Rows) -> None:
+    landlines = sorted({row["phone"] for row in rows if re.fullmatch("0[0-9]{2,3}-[0-9]{8}", row["phone"] or "")})
+    assert landlines
+
+    for landline in landlines:
+        area, number = landline.split("-")
+        theirs = {row["one_id"] for row in rows if row["phone"] == landline}
+        ways = [
+            landline, f"{area}{number}", f"({area}) {number[:4]} {number[4:]}", f"{area[1:]}{number}",
+            f"+86 {area[1:]} {number}", f"86-{area[1:]}-{number}", f"0086{area[1:]}{number}",
+        ]  # fmt: skip
+
+        assert [set(ids(found(client, filter={"phone": way}))) for way in ways] == [theirs] * len(ways)
+        listed = client.get("/v1/customers", params={"phone": f"{area}{number}", "limit": 200}).json()["customers"]
+        assert set(ids(listed)) == theirs
 
 
 @pytest.mark.parametrize("advanced", [None, WOMEN, {**WOMEN, "not": True}, first_visits()])

@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from api.audiences import static_job
+from api.audiences.members import Members
 from api.background import JOB_KINDS
 from api.clock import now
+from api.filters.evaluator import FilterEvaluator
 from api.jobs.context import Services
 from api.jobs.worker import Worker
 from api.settings import ApiSettings
 from api.storage.database import Database
+from segment_engine.runtime.catalogs import PublishedCatalogs
 from segment_engine.runtime.published import PublishedReader
 from tests.api.static_members.static import PIECE
 
@@ -37,9 +40,10 @@ def main() -> None:
 
     static_job.CHUNK = PIECE  # type: ignore[misc]
     static_job.in_chunks = dying  # type: ignore[assignment]
-    services = Services(
-        Database(settings), settings, PublishedReader(settings.folders, timezone=settings.timezone), now
-    )
+    database, reader = Database(settings), PublishedReader(settings.folders, timezone=settings.timezone)
+    members = Members(database, reader, settings.folders)
+    filters = FilterEvaluator(reader, PublishedCatalogs(settings.folders), members, timezone=settings.timezone)
+    services = Services(database, settings, reader, now, filters)
     Worker(JOB_KINDS, services, name="dying", lease=timedelta(seconds=60)).step()
 
 

@@ -76,6 +76,23 @@ def test_medical_record_numbers_and_phones_mean_their_customers(
     assert [codes(job) for job in jobs] == [{5: "unknown"}, {5: "not_a_phone", 6: "not_a_phone", 7: "unknown"}]
 
 
+def test_a_landline_means_its_customers_however_the_table_spells_it(
+    client: TestClient, version: duckdb.DuckDBPyConnection
+) -> None:
+    query = """
+        select phone from dim_customer where regexp_full_match(phone, '0[0-9]{2,3}-[0-9]{8}')
+        group by phone having count(*) > 1 order by phone
+    """
+    (landline, *_) = (phone for (phone,) in version.execute(query).fetchall())
+    bare = landline.replace("-", "")
+    table = column("手机号码", landline, bare, f"({bare[:3]}) {bare[3:]}", f"+86 {bare[1:]}", f"{bare[:-1]}x")
+
+    job = job_of(client, send(client, make(store_of(client)), table))
+
+    # A clinic's number stands on several files: whoever is found by it is not the only one.
+    assert codes(job) == {**dict.fromkeys((2, 3, 4, 5), "ambiguous"), 6: "unknown"}
+
+
 def _spelt(phone: str) -> str:
     return f"+86 {phone[:3]}-{phone[3:7]} {phone[7:]}" if phone.isdecimal() else phone
 

@@ -42,7 +42,7 @@ def work(idle: TestClient, monkeypatch: pytest.MonkeyPatch) -> Work:
                 yield people
 
         monkeypatch.setattr(static_job, "in_chunks", watched)
-        services = Services(state.database, state.settings, state.reader, lambda: now() + later)
+        services = Services(state.database, state.settings, state.reader, lambda: now() + later, state.filters)
         assert Worker(JOB_KINDS, services, name="test", lease=timedelta(seconds=60)).step()
 
     return run

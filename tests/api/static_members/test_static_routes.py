@@ -319,7 +319,7 @@ def test_a_filter_may_name_a_smart_tag_and_means_its_last_members(client: TestCl
     assert members(database, tag) == sorted([a, b])
 
 
-def test_a_smart_tag_whose_members_are_lost_stops_the_job_with_a_reason(client: TestClient) -> None:
+def test_a_smart_tag_whose_members_are_lost_stops_jobs_and_searches_with_a_reason(client: TestClient) -> None:
     smart, tag = make_smart(store_of(client)), make(store_of(client))
     calculated(client, smart, customers(client, 1))
     for file in client.app.state.settings.folders.audiences.rglob("*.parquet"):  # type: ignore[attr-defined]
@@ -327,8 +327,11 @@ def test_a_smart_tag_whose_members_are_lost_stops_the_job_with_a_reason(client: 
 
     body = {"combinator": "and", "rules": [{"kind": "tag", "operator": "in", "tag_ids": [smart]}]}
     job = job_of(client, post(client, place("tag", tag), filter=body))
+    listed = [client.post("/v1/customers/search", json=asked) for asked in ({"advanced": body}, {"tag_ids": [smart]})]
 
     assert (job["status"], [one["code"] for one in job["problems"]]) == ("failed", ["members_lost"])
+    assert [one.status_code for one in listed] == [503, 503]
+    assert [found(one) for one in listed] == [{("members_lost", "/advanced")}, {("members_lost", "/tag_ids")}]
 
 
 def also_at(client: TestClient, headers: dict[str, str], clinic: str, *permissions: str) -> None:
@@ -345,7 +348,8 @@ def test_a_filter_by_what_is_seen_masked_is_refused(idle: TestClient) -> None:
 
     answer = post(idle, place("tag", tag), other(idle, permissions=TAGS), filter=WITH_PHONE)
 
-    assert found(answer) == {("field_not_permitted", "/filter/rules/0/field")}
+    assert answer.status_code == 403
+    assert found(answer) == {("masked_field", "/filter/rules/0/field")}
 
 
 def test_a_filter_by_what_is_seen_of_some_finds_nobody_else(
