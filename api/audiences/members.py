@@ -9,14 +9,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from contextlib import nullcontext
 from datetime import date, datetime
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from sqlalchemy import Connection
 
 from api.filters.audiences import KnownAudiences
 from api.filters.evaluator import Session
 from api.storage.audience_members import static_members
-from api.storage.audiences import StoredVersion, current_versions, revision_of, usable_audiences
+from api.storage.audiences import StoredVersion, current_versions, revision_of, stored_rules, usable_audiences
 from api.storage.clinic_services import excluded_clinics
 from api.storage.database import Database
 from segment_engine.predicates import InAudience
@@ -61,6 +61,12 @@ class Members:
             names={(kinds[one.id], one.id): one.name for one in usable},
             computed_at={(kinds[one], one): found.computed_at for one, found in served.items() if one in kinds},
         )
+
+    def rule(self, one: InAudience) -> Any | None:
+        """The definition that counts of a smart one; None for a static one, or one that may not be named."""
+        with self._database.read() as connection:
+            rules = stored_rules(connection, [one.id])
+        return rules[0].document if rules and rules[0].kind == one.kind else None
 
     def excluded_clinics(self, day: date) -> frozenset[str]:
         """Those that have ended or are initialising."""
@@ -109,6 +115,10 @@ class Members:
                 return read()
             revision = revision_of(connection, audience_id)
             return self._kept.get((pointer.file, pointer.sha256, audience_id, revision), read)
+
+    def forget(self) -> None:
+        """Keep nothing of what was read."""
+        self._kept = _Kept(MEMORY)
 
     def merges(self) -> Merges:
         """Who was merged into whom, in the version that is served."""

@@ -33,7 +33,7 @@ def search_page(
             as_of=session.pointer.as_of,
             total=selection.count(session.cursor),
             customers=_listed(session, asker, page[: request.limit], _fields(request, layout)),
-            audiences=[*_runs(request, asker.known)],
+            audiences=[] if request.by_rule else [*_runs(request, asker.known)],
             next_cursor=page[request.limit - 1].encode(order) if len(page) > request.limit else None,
         )
 

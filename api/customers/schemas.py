@@ -60,6 +60,9 @@ class CustomerSelection(Input):
     ] = None
     tag_ids: AudienceIds = Field(default_factory=list, description="In any of these by their last run / 标签")
     segment_ids: AudienceIds = Field(default_factory=list, description="In any of these by their last run / 分群")
+    by_rule: Annotated[
+        bool, Field(description="Ask the rules of smart ones now, not their last run / 按规则实时查询")
+    ] = False
 
     @property
     def is_evaluated(self) -> bool:

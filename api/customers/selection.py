@@ -58,26 +58,31 @@ class Selection:
 class Meant:
     """What a selection means to one caller, before anybody is looked for.
 
-    place: where the filter `advanced` stands in the request; audiences: by where they stand, in one of each place
+    place: where the filter `advanced` stands in the request; audiences: by where they stand, in one of each place;
+    by_rule: smart ones by their rules now, and not by their last run
     """
 
     quick: Conditions
     advanced: CheckedGroup | None
     place: str
     audiences: Mapping[str, Sequence[InAudience]] = field(default_factory=dict)
+    by_rule: bool = False
 
     def selection(self, session: Session, asker: Asker) -> Selection:
         """Who it is; raises InvalidError where that takes too long, NotPermittedError, NotReadyError."""
         among = asker.scope(session, self.advanced, place=self.place)
-        for found in self._parts(session):
+        for found in self._parts(session, asker.known):
             among = found & session.opened.version.everyone if among is None else among & found
         return Selection(among, self.quick)
 
-    def _parts(self, session: Session) -> Iterator[Bitmap]:
+    def _parts(self, session: Session, known: KnownAudiences) -> Iterator[Bitmap]:
         if self.advanced is not None:
             yield session.members(self.advanced, place=self.place)
         for place, several in self.audiences.items():
-            yield session.any_audience(several, place=place)
+            if self.by_rule:
+                yield session.any_by_rule(several, known, place=place)
+            else:
+                yield session.any_audience(several, place=place)
 
 
 def selected(session: Session, asker: Asker, asked: CustomerSelection, *further: Callable[[], None]) -> Selection:
@@ -105,7 +110,7 @@ def meant(
         raise all_at_once(refusals)
     named = {kind: ids for kind, ids in _named(asked).items() if ids}
     audiences = {f"{place}/{kind}_ids": [InAudience(kind, one) for one in ids] for kind, ids in named.items()}
-    return Meant(quick[0], next(iter(checked), None), advanced, audiences)
+    return Meant(quick[0], next(iter(checked), None), advanced, audiences, asked.by_rule)
 
 
 def meant_by_filter(session: Session, asker: Asker, document: Any, *, place: str) -> Meant:

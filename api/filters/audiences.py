@@ -6,7 +6,7 @@ Where they come from is decided in `api.main`, in one place; how they are kept b
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
@@ -35,6 +35,9 @@ class AudienceDirectory(Protocol):
 
     def known(self, connection: Connection) -> KnownAudiences:
         """Those that exist; `connection` is to the operational store."""
+
+    def rule(self, one: InAudience) -> Any | None:
+        """The filter by which a smart one is calculated; None for a static one."""
 
     def excluded_clinics(self, day: date) -> frozenset[str]:
         """Clinics of which filters know nothing on this business day."""

@@ -139,6 +139,22 @@ class Session:
         with _answered(place):
             return reduce(or_, map(self.audience, several), nobody(self.opened.version.keys))
 
+    def any_by_rule(self, several: Iterable[InAudience], known: KnownAudiences, *, place: str = FILTER) -> Bitmap:
+        """Who is in one of these at least by their rules now; of one without a rule, whoever is in it.
+
+        Raises InvalidError where a rule means nothing any more or takes too long, NotReadyError.
+        """
+        found = nobody(self.opened.version.keys)
+        for one in several:
+            document = self.audiences.rule(one)
+            if document is None:
+                found = found | self.any_audience([one], place=place)
+                continue
+            # Whoever wrote the rule saw the fields that it names; being in it is no secret, its values are.
+            checked = self.checked(document, self.served.catalog.permissions, known, place=place)
+            found = found | self.members(checked, place=place)
+        return found
+
     def scope(self, predicate: str, values: Mapping[str, Any]) -> Bitmap:
         """The customers for whom a predicate over `marts.dim_customer` holds."""
         return self.served.scope(self.cursor, predicate, values)
