@@ -4,7 +4,7 @@ The night does the same for all of them (`pipelines.warehouse.audiences`); putti
 `calculation_queue.py`'s.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -121,8 +121,3 @@ def _scope(context: JobContext, session: Session) -> Bitmap | None:
         sight = Sight(context.actor, erased_customers(connection))
     conditions = sight.showing((), "")
     return session.scope(conditions.text, conditions.values) if conditions.parts else None
-
-
-def ids_of(params: Mapping[str, Any]) -> Collection[int]:
-    """Which audiences a job is about."""
-    return frozenset(params["ids"])

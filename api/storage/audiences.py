@@ -149,15 +149,14 @@ def current_versions(
 ) -> dict[int, StoredVersion]:
     """The version of each that is served, or that was at a moment; of these, or of all that have one."""
     columns = audience_version.c
-    newest = select(columns.audience_id, func.max(columns.number).label("number")).group_by(columns.audience_id)
+    numbers = select(func.max(columns.number)).where(columns.audience_id == audience.c.id)
     if at is not None:
-        newest = newest.where(columns.computed_at <= at)
+        numbers = numbers.where(columns.computed_at <= at)
+    # One look into the index for each audience: the table holds a row of every one of them for every night.
+    newest = select(audience.c.id, numbers.scalar_subquery())
     if ids is not None:
-        newest = newest.where(columns.audience_id.in_(ids))
-    chosen = newest.subquery()
-    query = select(audience_version).join(
-        chosen, and_(columns.audience_id == chosen.c.audience_id, columns.number == chosen.c.number)
-    )
+        newest = newest.where(audience.c.id.in_(ids))
+    query = select(audience_version).where(tuple_(columns.audience_id, columns.number).in_(newest))
     return {row["audience_id"]: version_of(row) for row in connection.execute(query).mappings()}
 
 

@@ -4,7 +4,7 @@ They hold what the calculation of this night found, and the history of all that 
 `warehouse.audiences`; what is served between nights to the operational store's pointers.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -314,8 +314,3 @@ def _comment(con: DuckDBPyConnection, name: str, told: str, columns: Mapping[str
     con.execute(f"comment on {kind} marts.{name} is '{told}'")
     for column, text in columns.items():
         con.execute(f"comment on column marts.{name}.\"{column}\" is '{text}'")
-
-
-def tables() -> Iterable[str]:
-    """The names of all that is written here."""
-    return COMMENTS
