@@ -48,7 +48,7 @@ def test_the_published_catalogue_offers_what_the_seed_filters_by(catalog: Catalo
         "marts.fct_treatment_suggestion_symptom", "symptom", "suggestion_id"
     )
     assert {source.category[0] for source in catalog.sources.values()} == {
-        "客户线上行为", "就诊记录", "交易记录", "健康档案", "客户资产", "线索",
+        "客户资料", "客户线上行为", "就诊记录", "交易记录", "健康档案", "客户资产", "线索",
     }  # fmt: skip
 
 
