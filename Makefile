@@ -7,10 +7,10 @@ STAMP := $(VENV)/.installed
 # A container may forbid Python to keep what it compiled; the suite starts a hundred processes that read it again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test soak lint format types contracts docs lock bench-nightly bench-api bench-segments clean
+.PHONY: help setup demo test soak lint format types contracts docs lock bench-nightly bench-api bench-segments bench-audiences clean
 
 help: ## Show the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## Make .venv with everything in it
 
@@ -54,6 +54,9 @@ bench-api: setup ## A write and a read through the API, beside the same transact
 
 bench-segments: setup ## Many segments at once at 1,000,000 customers, beside rule-by-rule SQL and ClickHouse
 	$(BIN)/python -m benchmarks.segments
+
+bench-audiences: setup ## 150 tags and segments calculated by a night, and one while somebody waits, at 1,000,000 customers
+	$(BIN)/python -m benchmarks.audiences
 
 lock: ## Resolve the dependencies anew (needs uv)
 	uv pip compile --universal --generate-hashes --no-emit-index-url --group dev pyproject.toml -o requirements.lock
