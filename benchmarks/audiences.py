@@ -189,7 +189,8 @@ def _show_demand(settings: PipelineSettings, key: str, ids: Sequence[int]) -> No
 
 @contextmanager
 def _client(settings: PipelineSettings, key: str) -> Iterator[TestClient]:
-    app = create_app(ApiSettings(data_dir=settings.data_dir, rate_limit_per_address=0))
+    many = ApiSettings(data_dir=settings.data_dir, rate_limit_per_address=0, smart_segment_quota=10_000)
+    app = create_app(many)
     with TestClient(app) as client:
         client.headers["Authorization"] = f"Bearer {key}"
         yield client
