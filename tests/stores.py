@@ -1,4 +1,4 @@
-"""Operational stores for tests: SQLite and PostgreSQL, each new, empty and at the newest revision."""
+"""Operational stores for tests: SQLite and PostgreSQL, each new, with the builtin roles and nothing else."""
 
 import secrets
 import shutil
@@ -8,8 +8,9 @@ from pathlib import Path
 
 import psycopg
 
+from api.clock import now
 from api.storage.database import Database
-from api.storage.schema import upgrade
+from api.store import upgrade_store
 from segment_engine.runtime.settings import SharedSettings
 
 TEMPLATE = "cdp_template"
@@ -61,7 +62,7 @@ class PostgresStores:
 
 def _upgraded(settings: SharedSettings) -> None:
     database = Database(settings)
-    upgrade(database)
+    upgrade_store(database, now=now())
     with database.read() as connection:
         if database.kind == "sqlite":
             connection.exec_driver_sql("pragma wal_checkpoint")

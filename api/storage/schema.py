@@ -1,5 +1,6 @@
 """Which revision of the schema the store has, and how it gets to the newest: `cdp db upgrade`."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -21,8 +22,9 @@ def current_revision(database: Database) -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
 
 
+@cache
 def head_revision() -> str:
-    """The revision this program was written for."""
+    """The revision this program was written for; all migrations are read to find it, so once for each process."""
     head = ScriptDirectory(str(MIGRATIONS)).get_current_head()
     assert head is not None, "the tree of migrations has one head"
     return head

@@ -207,6 +207,7 @@ def test_the_doctor_finds_what_is_wrong(operator: Operator, tmp_path: Path) -> N
     data_dir.mkdir(exist_ok=True)
     tenant_secret(operator.settings)
     look = looks(operator.settings)
+    operator.run("delete from role")
     without_roles = look["operational store"]()
     operator.types("db", "upgrade")
     well = look["operational store"]()
