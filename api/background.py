@@ -39,6 +39,9 @@ JOB_KINDS: JobKinds = {
 POLL_SECONDS = 1.0
 SWEEP_SECONDS = 60.0
 WATCH_SECONDS = 600.0
+# Who starts an API waits for answers: what has time comes later.
+SWEEP_AFTER_SECONDS = 5.0
+WATCH_AFTER_SECONDS = 30.0
 
 
 class Background:
@@ -72,8 +75,8 @@ class Background:
         self._loops = [
             *self._worker_loops,
             Loop("outbox", dispatcher.step, every_seconds=POLL_SECONDS),
-            Loop("upkeep", swept, every_seconds=SWEEP_SECONDS),
-            Loop("audit", self.audit_watch.step, every_seconds=WATCH_SECONDS),
+            Loop("upkeep", swept, every_seconds=SWEEP_SECONDS, after_seconds=SWEEP_AFTER_SECONDS),
+            Loop("audit", self.audit_watch.step, every_seconds=WATCH_SECONDS, after_seconds=WATCH_AFTER_SECONDS),
         ]
 
     def start(self) -> None:

@@ -12,10 +12,16 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("cdp.background")
 
 
 class Loop:
-    """Repeats `step`; after a step that found nothing to do it rests for `every_seconds`, or until it is woken."""
+    """Repeats `step`; after a step that found nothing to do it rests for `every_seconds`, or until it is woken.
 
-    def __init__(self, name: str, step: Callable[[], bool], *, every_seconds: float) -> None:
+    The first step is taken `after_seconds`, or when it is woken.
+    """
+
+    def __init__(
+        self, name: str, step: Callable[[], bool], *, every_seconds: float, after_seconds: float = 0.0
+    ) -> None:
         self.name = name
+        self._after_seconds = after_seconds
         self._step = step
         self._every_seconds = every_seconds
         self._wake = threading.Event()
@@ -41,6 +47,7 @@ class Loop:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        self._wake.wait(self._after_seconds)
         while not self._stopping.is_set():
             # Before the step: what comes while it runs is looked at next.
             self._wake.clear()
