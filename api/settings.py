@@ -17,7 +17,7 @@ class ApiSettings(SharedSettings):
     )
     api_threads: int = Field(default=2, ge=1, description="DuckDB threads of the API / 接口服务的 DuckDB 线程数")
     body_max_bytes: int = Field(
-        default=64 * 1024, ge=1024, le=1 << 24, description="Largest JSON body, in bytes / JSON 请求体上限(字节)"
+        default=256 * 1024, ge=1024, le=1 << 24, description="Largest JSON body, in bytes / JSON 请求体上限(字节)"
     )
     json_max_depth: int = Field(
         default=32, ge=1, le=100, description="Deepest nesting of a JSON body / JSON 请求体最大嵌套层数"

@@ -19,7 +19,7 @@ from tests.api.hostile import HOSTILE_BODIES, Hostile
 from tests.api.probe import found, probe_app, probe_client
 
 JSON = {"content-type": "application/json"}
-CAP = 64 * 1024
+CAP = 256 * 1024
 
 
 @pytest.fixture
