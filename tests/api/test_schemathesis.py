@@ -25,9 +25,12 @@ CHECKS = (
 )
 
 
-@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+# Nearly all that the phase "coverage" asks is refused before it meets a store: once, on the engine that takes less.
+@pytest.mark.parametrize(
+    ("engine", "phases"), [("sqlite", "examples,fuzzing"), ("postgresql", "examples,coverage,fuzzing")]
+)
 def test_every_answer_is_documented_and_none_is_an_error_of_ours(
-    engine: str, request: pytest.FixtureRequest, night: PipelineSettings, tmp_path: Path
+    engine: str, phases: str, request: pytest.FixtureRequest, night: PipelineSettings, tmp_path: Path
 ) -> None:
     stores: Stores = request.getfixturevalue(f"{'sqlite' if engine == 'sqlite' else 'postgres'}_stores")
     with stores.new(tmp_path) as address:
@@ -36,7 +39,7 @@ def test_every_answer_is_documented_and_none_is_an_error_of_ours(
         key = make_actor(database)
         database.close()
         with wechat() as login, api_process(tmp_path, address, **login) as server:
-            run = schemathesis(server, key)
+            run = schemathesis(server, key, phases)
 
     assert run.returncode == 0, run.stdout
     selected, tested = (re.search(rf"{word}: +(\d+)", run.stdout) for word in ("Selected", "Tested"))
@@ -60,13 +63,13 @@ def wechat() -> Iterator[dict[str, str]]:
         }
 
 
-def schemathesis(server: str, key: str) -> subprocess.CompletedProcess[str]:
+def schemathesis(server: str, key: str, phases: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [
             sys.executable, "-m", "schemathesis.cli", "run", f"{server}/openapi.json",
             "--header", f"Authorization: Bearer {key}",
             "--checks", CHECKS,
-            "--phases", "examples,coverage,fuzzing",
+            "--phases", phases,
             "--max-examples", "4",
             "--seed", "20261122",
             "--workers", "1",
