@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # A container may forbid Python to keep what it compiled; the suite starts a hundred processes that read it again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test soak lint format types contracts docs lock bench-nightly bench-api bench-segments bench-audiences clean
+.PHONY: help setup demo test soak lint format types contracts docs lock bench-nightly bench-api bench-segments bench-audiences bench-customers clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -57,6 +57,9 @@ bench-segments: setup ## Many segments at once at 1,000,000 customers, beside ru
 
 bench-audiences: setup ## 150 tags and segments calculated by a night, and one while somebody waits, at 1,000,000 customers
 	$(BIN)/python -m benchmarks.audiences
+
+bench-customers: setup ## The customer list and Customer 360 over HTTP at 1,000,000 customers
+	$(BIN)/python -m benchmarks.customers
 
 lock: ## Resolve the dependencies anew (needs uv)
 	uv pip compile --universal --generate-hashes --no-emit-index-url --group dev pyproject.toml -o requirements.lock

@@ -14,8 +14,7 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,17 +26,10 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection, insert
 
-from api.access.actors import EVERY_CLINIC
-from api.access.builtin_roles import COMPANY_ADMIN
-from api.access.keys import make_key
-from api.main import create_app
-from api.settings import ApiSettings
-from api.storage.database import Database
-from api.storage.tables.access import actor, actor_role
 from api.storage.tables.audiences import audience, audience_definition
-from api.store import upgrade_store
 from benchmarks.nightly import make_sample, run_night
 from benchmarks.segments_rules import make_rules
+from benchmarks.signed_in import WHO, add_administrator, api_client, new_store
 from pipelines.settings import PipelineSettings
 from pipelines.warehouse.audience_inputs import take_audiences
 from pipelines.warehouse.audiences import calculate_night, serve_night
@@ -50,7 +42,6 @@ ASKED: Final = 30
 """So many rules are calculated on demand, one after the other."""
 
 FACTS: Final = ("fct_mini_program_event", "fct_bill_item", "fct_appointment", "fct_payment")
-OPERATIONAL: Final = ("operational.sqlite", "operational.sqlite-wal", "operational.sqlite-shm")
 out = Console(width=120)
 
 
@@ -89,8 +80,6 @@ def _prepare(settings: PipelineSettings, customers: int) -> None:
         if not folders.landing.exists():
             make_sample(customers, folders)
         run_night(folders.root)
-    for name in OPERATIONAL:
-        (folders.root / name).unlink(missing_ok=True)
     shutil.rmtree(folders.audiences, ignore_errors=True)
     with duckdb.connect(str(folders.marts)) as con:
         for name in ("smart_audience_change", "audience_version"):
@@ -104,32 +93,25 @@ def _clinics(settings: PipelineSettings) -> list[str]:
 
 def _write_store(settings: PipelineSettings, rules: dict[int, dict[str, Any]]) -> str:
     """A store with an administrator and the rules as published segments; the administrator's key."""
-    database = Database(ApiSettings(data_dir=settings.data_dir))
     moment = datetime.now(UTC)
-    upgrade_store(database, now=moment)
 
     def work(connection: Connection) -> str:
-        stamps = {"created_at": moment, "updated_at": moment, "version": 1}
-        connection.execute(insert(actor).values(id="bench", kind="client", name="benchmark", is_active=True, **stamps))
-        connection.execute(insert(actor_role).values(actor_id="bench", role_id=COMPANY_ADMIN, clinic_id=EVERY_CLINIC))
-        by = {"created_by": "bench", "updated_by": "bench"}
+        stamps = {"created_at": moment, "updated_at": moment, "version": 1, "created_by": WHO, "updated_by": WHO}
         for number, document in rules.items():
             connection.execute(
                 insert(audience).values(
                     id=number, kind="segment", is_smart=True, name=f"segment {number}", description="",
-                    position=number, is_enabled=True, is_preset=False, definition=1, revision=0, **by, **stamps,
+                    position=number, is_enabled=True, is_preset=False, definition=1, revision=0, **stamps,
                 )
             )  # fmt: skip
             connection.execute(
                 insert(audience_definition).values(
-                    audience_id=number, number=1, filter=document, note="", created_at=moment, created_by="bench"
+                    audience_id=number, number=1, filter=document, note="", created_at=moment, created_by=WHO
                 )
             )
-        made = make_key(
-            connection, actor_id="bench", name="benchmark", scopes=None, expires_at=None, created_by="bench", now=moment
-        )
-        return made.text
+        return add_administrator(connection, moment)
 
+    database = new_store(settings)
     key = database.write(work)
     database.close()
     return key
@@ -174,7 +156,7 @@ def _show_night(costs: dict[str, Cost], rules: int) -> None:
 
 
 def _show_demand(settings: PipelineSettings, key: str, ids: Sequence[int]) -> None:
-    with _client(settings, key) as client:
+    with api_client(settings, key) as client:
         took = [_recalculated(client, [one]) for one in ids]
         together = _recalculated(client, ids)
     ordered = sorted(took)
@@ -185,15 +167,6 @@ def _show_demand(settings: PipelineSettings, key: str, ids: Sequence[int]) -> No
     table.add_row("slowest of all", f"{ordered[-1]:.2f}")
     table.add_row(f"{len(ids)} rules in one request", f"{together:.2f}")
     out.print(table)
-
-
-@contextmanager
-def _client(settings: PipelineSettings, key: str) -> Iterator[TestClient]:
-    many = ApiSettings(data_dir=settings.data_dir, rate_limit_per_address=0, smart_segment_quota=10_000)
-    app = create_app(many)
-    with TestClient(app) as client:
-        client.headers["Authorization"] = f"Bearer {key}"
-        yield client
 
 
 def _recalculated(client: TestClient, ids: Sequence[int]) -> float:
