@@ -16,7 +16,14 @@ from sqlalchemy import Connection
 from api.filters.audiences import KnownAudiences
 from api.filters.evaluator import Session
 from api.storage.audience_members import static_members
-from api.storage.audiences import StoredVersion, current_versions, revision_of, stored_rules, usable_audiences
+from api.storage.audiences import (
+    StoredVersion,
+    current_versions,
+    disabled_audiences,
+    revision_of,
+    stored_rules,
+    usable_audiences,
+)
 from api.storage.clinic_services import excluded_clinics
 from api.storage.database import Database
 from segment_engine.predicates import InAudience
@@ -60,6 +67,7 @@ class Members:
             segments=segments,
             names={(kinds[one.id], one.id): one.name for one in usable},
             computed_at={(kinds[one], one): found.computed_at for one, found in served.items() if one in kinds},
+            disabled={(AudienceKind(one.kind), one.id): one.name for one in disabled_audiences(connection)},
         )
 
     def rule(self, one: InAudience) -> Any | None:

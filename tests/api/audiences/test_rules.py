@@ -49,6 +49,27 @@ def test_a_draft_changes_nothing_until_it_is_published(client: TestClient) -> No
     assert (empty.status_code, found(empty)) == (409, {("no_draft", "/filter")})
 
 
+def test_a_disabled_segment_is_said_to_be_disabled_wherever_it_is_asked_for(client: TestClient) -> None:
+    made = a_segment(client, "停用的分群")
+    number = made.json()["id"]
+    post(client, f"{made.headers['location']}/disable", headers=match(made))
+    export = {"kind": "customers", "format": "xlsx", "segment_ids": [number]}
+
+    listed = client.post("/v1/customers/search", json={"segment_ids": [number], "advanced": naming(number)})
+    exported = post(client, "/v1/exports", export)
+    previewed = client.post("/v1/filters/preview", json={"filter": naming(number)})
+    kept = post(client, "/v1/customers/filters", {"name": "常用", "advanced": naming(number)})
+
+    assert found(listed) == {
+        ("segment_disabled", "/segment_ids/0"),
+        ("segment_disabled", "/advanced/rules/0/segment_ids"),
+    }
+    assert found(exported) == {("segment_disabled", "/segment_ids/0")}
+    assert found(previewed) == {("segment_disabled", "/filter/rules/0/segment_ids")}
+    assert found(kept) == {("segment_disabled", "/advanced/rules/0/segment_ids")}
+    assert "「停用的分群」" in listed.json()["problems"][0]["message_zh"]
+
+
 def test_a_draft_is_thrown_away_and_counts_for_nothing(client: TestClient) -> None:
     made = post(client, "/v1/segments", {"is_smart": True, "name": "草稿"})
     path = made.headers["location"]
