@@ -103,6 +103,8 @@ def test_versions_tell_who_when_and_why_and_an_earlier_one_is_taken_back(client:
     told = [(one["number"], one["note"], one["is_current"]) for one in versions["definitions"] + first["definitions"]]
     assert told == [(3, "恢复自版本 1 / Restored from version 1", True), (2, "第二版", False), (1, "第一版", False)]
     assert {one["created_by"] for one in versions["definitions"]} == {made.json()["created_by"]}
+    me = client.get("/v1/me").json()["name"]
+    assert {one["created_by_name"] for one in [*versions["definitions"], detail]} == {me}
     assert (detail["rule"]["filter"], detail["sentence"]["en"]) == (MEN, "Gender is 男")
     missing = post(client, f"{path}/definitions/9/restore", {}, match(restored))
     assert (missing.status_code, client.get(f"{path}/definitions/9").status_code) == (404, 404)
