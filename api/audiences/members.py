@@ -24,7 +24,7 @@ from api.storage.audiences import (
     stored_rules,
     usable_audiences,
 )
-from api.storage.clinic_services import excluded_clinics
+from api.storage.clinic_services import excluded_clinics, served_on
 from api.storage.database import Database
 from segment_engine.predicates import InAudience
 from segment_engine.runtime.bitmaps import Bitmap, nobody
@@ -77,9 +77,9 @@ class Members:
         return rules[0].document if rules and rules[0].kind == one.kind else None
 
     def excluded_clinics(self, day: date) -> frozenset[str]:
-        """Those that have ended or are initialising."""
+        """Those that have ended or are initialising when the version of this business day is served."""
         with self._database.read() as connection:
-            return excluded_clinics(connection, day)
+            return excluded_clinics(connection, served_on(day))
 
     def members(self, one: InAudience, opened: Opened, moment: datetime | None) -> Bitmap:
         """Who is in it, or was at a moment; nobody in one that may not be named. Raises DamagedMembershipsError."""
