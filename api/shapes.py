@@ -20,7 +20,16 @@ from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, Strict, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    Strict,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, core_schema
 
 YEARS = range(1900, 2201)
@@ -127,6 +136,17 @@ Day = Annotated[date, BeforeValidator(_day, json_schema_input_type=date)]
 
 Moment = Annotated[datetime, BeforeValidator(_moment, json_schema_input_type=datetime)]
 """A moment, written as RFC 3339 with its offset; becomes UTC."""
+
+
+def _behind_since(until: datetime | None, info: ValidationInfo) -> datetime | None:
+    since = info.data.get("since")
+    if until is not None and since is not None and until <= since:
+        raise PydanticCustomError("moments_out_of_order", "`until` should be later than `since`")
+    return until
+
+
+Until = Annotated[Moment | None, AfterValidator(_behind_since)]
+"""The end, itself not included, of a stretch that begins with the member `since`, which stands before this one."""
 
 Kind = TypeVar("Kind", bound=StrEnum)
 Choice = Annotated[Kind, Strict(False)]

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 UNKNOWN = "取值不正确"
-LIMITS = ("ge", "gt", "le", "lt", "multiple_of", "min_length", "max_length", "expected", "max_digits", "decimal_places")
+LIMITS = ("ge", "gt", "le", "lt", "multiple_of", "min_length", "max_length", "expected", "max_digits", "decimal_places",
+          "discriminator", "expected_tags")  # fmt: skip
 
 
 def chinese(code: str, limits: Mapping[str, object]) -> str:
@@ -39,8 +40,8 @@ CHINESE = {
     "set_item_not_hashable": "列表中的取值不正确",
     "too_short": "至少需要 {min_length} 项",
     "too_long": "最多允许 {max_length} 项",
-    "union_tag_invalid": "类型标记不正确",
-    "union_tag_not_found": "缺少类型标记",
+    "union_tag_invalid": "{discriminator} 应为以下之一:{expected_tags}",
+    "union_tag_not_found": "缺少 {discriminator}",
     # tags
     "unknown_color": "应为预设颜色,或 #RRGGBB 形式的自定义颜色",
     # text
@@ -83,6 +84,7 @@ CHINESE = {
     "decimal_whole_digits": "整数位数过多",
     # days and moments
     "days_out_of_order": "结束日期不能早于开始日期",
+    "moments_out_of_order": "结束时间应晚于开始时间",
     "date_type": "应为日期,如 2026-11-20",
     "date_parsing": "应为日期,如 2026-11-20",
     "date_from_datetime_parsing": "应为日期,如 2026-11-20",

@@ -5,12 +5,13 @@ about, and what would mean nothing or something else than it says.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from segment_engine.catalog import NUMERIC, Catalog, Field, Source
 from segment_engine.checked import Activity, CheckedGroup, CheckedNode, Comparison, Measure, Rows, Sequence
 from segment_engine.document import FilterLimits
+from segment_engine.naming import not_enabled, not_there
 from segment_engine.operators import OPERATORS, FieldType, Operator, Shape, operator_of
 from segment_engine.problems import InvalidFilterError, Problem, pointer
 from segment_engine.tree import (
@@ -42,7 +43,8 @@ _ONLY_ZERO: Final = frozenset({("eq", 0), ("lte", 0), ("lt", 1), ("in", (0,))})
 class Asking:
     """Who asks, and about when.
 
-    permissions: classes of masked fields that the caller sees; tags, segments: those that exist for the caller;
+    permissions: classes of masked fields that the caller sees; tags, segments: those that the caller may name;
+    disabled: what others are called that exist and are out of use, so that nobody is told that they are not there;
     is_past: whether the filter is about an earlier day than the data's; is_before_history: and about one of which
     nobody knows what customers were like
     """
@@ -52,6 +54,7 @@ class Asking:
     segments: frozenset[int] = frozenset()
     is_past: bool = False
     is_before_history: bool = False
+    disabled: Mapping[tuple[AudienceKind, int], str] = field(default_factory=dict)
 
 
 def validate(tree: Group, catalog: Catalog, asking: Asking, limits: FilterLimits | None = None) -> CheckedGroup:
@@ -195,13 +198,15 @@ class _Check:
     def _membership(self, node: Membership) -> Membership | None:
         is_tag = node.kind is AudienceKind.TAG
         self._check_history((*node.place, "kind"))
-        unknown = sorted(set(node.ids) - (self._asking.tags if is_tag else self._asking.segments))
-        for one in unknown:
-            words = (f"标签 {one} 不存在", f"There is no tag {one}.") if is_tag else (
-                f"分群 {one} 不存在", f"There is no segment {one}."
-            )  # fmt: skip
-            self._tell(f"unknown_{node.kind}", (*node.place, f"{node.kind}_ids"), *words)
-        return None if unknown else node
+        unusable = sorted(set(node.ids) - (self._asking.tags if is_tag else self._asking.segments))
+        place = (*node.place, f"{node.kind}_ids")
+        for one in unusable:
+            name = self._asking.disabled.get((node.kind, one))
+            if name is None:
+                self._tell(f"unknown_{node.kind}", place, *not_there(node.kind, one))
+            else:
+                self._tell(f"{node.kind}_disabled", place, *not_enabled(node.kind, one, name))
+        return None if unusable else node
 
     def _field(self, name: str, fields: Mapping[str, Field], owner: str, place: Place) -> Field | None:
         field = fields.get(name)

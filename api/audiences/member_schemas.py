@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from api.audiences.log_events import Change, Trigger
 from api.customers.schemas import Customer
 from api.keyset import Page
-from api.shapes import Choice, Input, Moment, QueryInt, Text
+from api.shapes import Choice, Input, Moment, QueryInt, Text, Until
 
 MAX_ID = (1 << 31) - 1
 MOST_AT_ONCE = 200
@@ -49,6 +49,7 @@ class CalculationShown(BaseModel):
     definition: int = Field(description="Version of the rule / 规则版本")
     trigger: Trigger
     operator: str
+    operator_name: str = Field(description="What they are called / 操作人")
     member_count: int | None = Field(description="Null where the file of members is lost / 客户数")
     entered: int | None
     left: int | None
@@ -123,7 +124,7 @@ class LogQuery(Page):
         Annotated[str, Text(1, 64)] | None, Field(description="Id of who did it, or part of the name / 操作人")
     ] = None
     since: Annotated[Moment | None, Field(description="From this moment on; 180 days ago without / 开始时间")] = None
-    until: Annotated[Moment | None, Field(description="Before this moment / 结束时间")] = None
+    until: Annotated[Until, Field(description="Before this moment / 结束时间")] = None
 
 
 class LogEntry(BaseModel):

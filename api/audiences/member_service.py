@@ -1,7 +1,7 @@
 """What is told about who is in tags and segments: members now and then, calculations, overlaps. Cut to who is seen."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -19,7 +19,7 @@ from api.audiences.member_schemas import (
     OverlapRequest,
 )
 from api.audiences.members import directory_of
-from api.audiences.named import NO_AUDIENCE, Named, by_ids, require_audience
+from api.audiences.named import NO_AUDIENCE, Named, by_ids, operator_names, require_audience
 from api.customers.asking import Asker
 from api.customers.repository import customers_by_key
 from api.customers.service import shown
@@ -77,8 +77,9 @@ def calculation_page(session: Session, asker: Asker, store: Database, audience_i
     with store.read() as connection:
         named = require_audience(connection, audience_id)
         versions = _versions(connection, audience_id, before, page.limit + 1)
+        people = operator_names(connection, {one.operator for one in versions})
     scope = asker.scope(session)
-    rows = [_calculation(session, one, scope) for one in versions[: page.limit]]
+    rows = [_calculation(session, one, scope, people) for one in versions[: page.limit]]
     more = len(versions) > page.limit
     return CalculationPage(
         audience=named.shown(),
@@ -119,7 +120,9 @@ def _exactly(found: Sequence[Bitmap], keys: int) -> Counter[int]:
     return Counter(dict(zip(numbers.tolist(), counts.tolist(), strict=True)))
 
 
-def _calculation(session: Session, one: StoredVersion, scope: Bitmap | None) -> CalculationShown:
+def _calculation(
+    session: Session, one: StoredVersion, scope: Bitmap | None, people: Mapping[str, str]
+) -> CalculationShown:
     members, entered, left = _counts(session, one, scope)
     return CalculationShown(
         number=one.number,
@@ -129,6 +132,7 @@ def _calculation(session: Session, one: StoredVersion, scope: Bitmap | None) -> 
         definition=one.definition,
         trigger=one.trigger,
         operator=one.operator,
+        operator_name=people[one.operator],
         member_count=members,
         entered=entered,
         left=left,

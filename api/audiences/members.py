@@ -16,8 +16,15 @@ from sqlalchemy import Connection
 from api.filters.audiences import KnownAudiences
 from api.filters.evaluator import Session
 from api.storage.audience_members import static_members
-from api.storage.audiences import StoredVersion, current_versions, revision_of, stored_rules, usable_audiences
-from api.storage.clinic_services import excluded_clinics
+from api.storage.audiences import (
+    StoredVersion,
+    current_versions,
+    disabled_audiences,
+    revision_of,
+    stored_rules,
+    usable_audiences,
+)
+from api.storage.clinic_services import excluded_clinics, served_on
 from api.storage.database import Database
 from segment_engine.predicates import InAudience
 from segment_engine.runtime.bitmaps import Bitmap, nobody
@@ -60,6 +67,7 @@ class Members:
             segments=segments,
             names={(kinds[one.id], one.id): one.name for one in usable},
             computed_at={(kinds[one], one): found.computed_at for one, found in served.items() if one in kinds},
+            disabled={(AudienceKind(one.kind), one.id): one.name for one in disabled_audiences(connection)},
         )
 
     def rule(self, one: InAudience) -> Any | None:
@@ -69,9 +77,9 @@ class Members:
         return rules[0].document if rules and rules[0].kind == one.kind else None
 
     def excluded_clinics(self, day: date) -> frozenset[str]:
-        """Those that have ended or are initialising."""
+        """Those that have ended or are initialising when the version of this business day is served."""
         with self._database.read() as connection:
-            return excluded_clinics(connection, day)
+            return excluded_clinics(connection, served_on(day))
 
     def members(self, one: InAudience, opened: Opened, moment: datetime | None) -> Bitmap:
         """Who is in it, or was at a moment; nobody in one that may not be named. Raises DamagedMembershipsError."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from api.storage.audience_rules import WORDS, Named, place_of
+from segment_engine.naming import not_enabled
 from segment_engine.problems import Problem
 from segment_engine.references import CycleError, in_order, levels
 from segment_engine.tree import Membership
@@ -108,13 +109,7 @@ def _circle(rule: Membership, path: tuple[int, ...], known: Mapping[int, Named])
 
 
 def _disabled(rule: Membership, other: Named) -> Problem:
-    zh, en = WORDS[other.kind]
-    return Problem(
-        f"{other.kind}_disabled",
-        place_of(rule),
-        f"{zh}「{other.name}」(编号 {other.id})未启用,不能引用",
-        f"The {en} “{other.name}” ({other.id}) is not enabled and cannot be named.",
-    )
+    return Problem(f"{other.kind}_disabled", place_of(rule), *not_enabled(other.kind, other.id, other.name))
 
 
 def _too_deep(rule: Membership, other: Named, depth: int) -> Problem:

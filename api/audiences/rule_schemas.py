@@ -57,6 +57,7 @@ class DefinitionShown(BaseModel):
     note: str
     created_at: datetime
     created_by: str
+    created_by_name: str = Field(description="What they are called / 操作人")
     sentence: SentenceShown | None
     is_hidden: bool
 

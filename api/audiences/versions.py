@@ -1,5 +1,6 @@
 """Versions of rules as one caller reads them: all of one tag or segment, one by itself, two beside each other."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -12,6 +13,7 @@ from api.audiences.definitions import NO_DEFINITION, NO_DRAFT
 from api.audiences.differences import Change, differences, is_same_meaning
 from api.audiences.filters import names_of, shown_sentence
 from api.audiences.kinds import Sort
+from api.audiences.named import operator_names
 from api.audiences.repository import Row
 from api.audiences.rule_schemas import (
     ChangeShown,
@@ -46,8 +48,9 @@ def definition_page(
     known = named_audiences(connection)
     rows = repository.page_of_definitions(connection, audience_id, query.cursor, limit=query.limit + 1)
     page, more = rows[: query.limit], len(rows) > query.limit
+    people = operator_names(connection, {one["created_by"] for one in page})
     return DefinitionPage(
-        definitions=[_shown(one, row, asked.filters.told(one["filter"], known)) for one in page],
+        definitions=[_shown(one, row, asked.filters.told(one["filter"], known), people) for one in page],
         next_cursor=encode_cursor((page[-1]["number"],)) if more else None,
     )
 
@@ -59,7 +62,8 @@ def definition_detail(
     row = _row(connection, sort, audience_id)
     one = _definition(connection, audience_id, number)
     rule = asked.filters.told(one["filter"], named_audiences(connection))
-    return DefinitionDetail(**_shown(one, row, rule).model_dump(), rule=rule)
+    people = operator_names(connection, [one["created_by"]])
+    return DefinitionDetail(**_shown(one, row, rule, people).model_dump(), rule=rule)
 
 
 def draft_of(connection: Connection, asked: Asked, sort: Sort, audience_id: int) -> RuleShown:
@@ -128,11 +132,15 @@ def _checked(
     return read.checked
 
 
-def _shown(one: Row, row: Row, rule: RuleShown) -> DefinitionShown:
+def _shown(one: Row, row: Row, rule: RuleShown, people: Mapping[str, str]) -> DefinitionShown:
     same = ("number", "note", "created_at", "created_by")
-    is_current = one["number"] == row["definition"]
-    told = {name: one[name] for name in same}
-    return DefinitionShown(**told, is_current=is_current, sentence=rule.sentence, is_hidden=rule.is_hidden)
+    return DefinitionShown(
+        **{name: one[name] for name in same},
+        created_by_name=people[one["created_by"]],
+        is_current=one["number"] == row["definition"],
+        sentence=rule.sentence,
+        is_hidden=rule.is_hidden,
+    )
 
 
 def _shown_change(change: Change) -> ChangeShown:

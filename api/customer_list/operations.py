@@ -16,7 +16,7 @@ from sqlalchemy import Text as SqlText
 from api.access.actors import Actor
 from api.access.permissions import Permission
 from api.audit.viewing import done_by_people_of
-from api.shapes import Choice, Input, Moment, QueryInt, Text
+from api.shapes import Choice, Input, Moment, QueryInt, Text, Until
 from api.storage.tables.audit import audit_log
 
 MAX_PAGE: Final = 200
@@ -102,7 +102,7 @@ class OperationQuery(Input):
         Annotated[str, Text(1, 64)] | None, Field(description="Id of who did it, or part of the name / 操作人")
     ] = None
     since: Annotated[Moment | None, Field(description="From this moment on / 开始时间")] = None
-    until: Annotated[Moment | None, Field(description="Before this moment / 结束时间")] = None
+    until: Annotated[Until, Field(description="Before this moment / 结束时间")] = None
 
 
 class OperationRow(BaseModel):

@@ -148,9 +148,14 @@ def _refusals(
         yield error
     if advanced is not None:
         try:
-            check(advanced, catalog, Asking(asker.classes, asker.known.tags, asker.known.segments), CUSTOMER_LIST)
+            check(advanced, catalog, _asking(asker), CUSTOMER_LIST)
         except InvalidFilterError as error:
             yield refused(error, ADVANCED)
+
+
+def _asking(asker: Asker) -> Asking:
+    known = asker.known
+    return Asking(asker.classes, known.tags, known.segments, disabled=known.disabled)
 
 
 def _identifying(body: SavedFilterInput, catalog: Catalog) -> Iterator[Problem]:

@@ -18,6 +18,7 @@ from api.filters.evaluator import Session
 from api.filters.refusals import all_at_once
 from segment_engine.checked import CheckedGroup
 from segment_engine.document import CUSTOMER_LIST
+from segment_engine.naming import not_enabled, not_there
 from segment_engine.predicates import InAudience
 from segment_engine.problems import Problem
 from segment_engine.runtime.bitmaps import Bitmap
@@ -133,13 +134,18 @@ def _named(asked: CustomerSelection) -> dict[AudienceKind, list[int]]:
 def _require_known(asked: CustomerSelection, known: KnownAudiences, place: str) -> None:
     problems = []
     for kind, ids in _named(asked).items():
-        there, zh = (known.tags, "标签") if kind is AudienceKind.TAG else (known.segments, "分群")
+        there = known.tags if kind is AudienceKind.TAG else known.segments
         problems += [
-            Problem(
-                f"unknown_{kind}", f"{place}/{kind}_ids/{number}", f"{zh} {one} 不存在", f"There is no {kind} {one}."
-            )
+            _unusable(kind, one, known, f"{place}/{kind}_ids/{number}")
             for number, one in enumerate(ids)
             if one not in there
         ]
     if problems:
         raise InvalidError(*problems)
+
+
+def _unusable(kind: AudienceKind, one: int, known: KnownAudiences, path: str) -> Problem:
+    name = known.disabled.get((kind, one))
+    if name is None:
+        return Problem(f"unknown_{kind}", path, *not_there(kind, one))
+    return Problem(f"{kind}_disabled", path, *not_enabled(kind, one, name))

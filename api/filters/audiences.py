@@ -22,12 +22,14 @@ class KnownAudiences:
     """The tags and segments that filters may name now.
 
     computed_at: when the members of a smart one were last found out; a static one has no such moment
+    disabled: what those are called that exist and may not be named, since they are out of use
     """
 
     tags: frozenset[int] = frozenset()
     segments: frozenset[int] = frozenset()
     names: AudienceNames = field(default_factory=dict)
     computed_at: Mapping[tuple[AudienceKind, int], datetime] = field(default_factory=dict)
+    disabled: AudienceNames = field(default_factory=dict)
 
 
 class AudienceDirectory(Protocol):

@@ -76,7 +76,9 @@ class Session:
         place: str = FILTER,
     ) -> CheckedGroup:
         """What a document means, for who sees these classes of fields; raises InvalidError, NotPermittedError."""
-        asking = asking_for(self.opened, permissions=classes, tags=known.tags, segments=known.segments)
+        asking = asking_for(
+            self.opened, permissions=classes, tags=known.tags, segments=known.segments, disabled=known.disabled
+        )
         try:
             return check(document, self.served.catalog, asking, limits)
         except InvalidFilterError as error:

@@ -14,7 +14,7 @@ from api.audit.persons import possible_targets
 from api.audit.viewing import done_by_people_of
 from api.dependencies import Settings, Store
 from api.edge.prefix_router import PrefixRouter
-from api.shapes import Input, Moment, QueryInt, Text
+from api.shapes import Input, Moment, QueryInt, Text, Until
 from api.storage.tables.audit import audit_log
 from segment_engine.runtime.secret import tenant_secret
 
@@ -40,7 +40,7 @@ class AuditQuery(Input):
         Field(description="To which; of a customer or patient their id, which the log itself digests / 对象编号"),
     ] = None
     since: Annotated[Moment | None, Field(description="From this moment on / 开始时间")] = None
-    until: Annotated[Moment | None, Field(description="Before this moment / 结束时间")] = None
+    until: Annotated[Until, Field(description="Before this moment / 结束时间")] = None
 
 
 class AuditRow(BaseModel):

@@ -16,7 +16,7 @@ from api.storage.audiences import (
     usable_audiences,
     version_of,
 )
-from api.storage.clinic_services import excluded_clinics
+from api.storage.clinic_services import excluded_clinics, served_on
 from api.storage.tables.audiences import audience, audience_member, audience_version, tag_group
 
 MEMBER_COLUMNS: Final = ("id", "audience_id", "one_id", "added_at", "added_how", "removed_at", "removed_how")
@@ -54,7 +54,7 @@ def read_snapshot(connection: Connection, day: date) -> Snapshot:
     """
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("set transaction isolation level repeatable read")
-    excluded = sorted(excluded_clinics(connection, day))
+    excluded = sorted(excluded_clinics(connection, served_on(day)))
     if not is_there(connection):
         return Snapshot((), (), (), excluded)
     return Snapshot(stored_rules(connection), usable_audiences(connection), _named(connection), excluded)

@@ -102,21 +102,24 @@ def is_there(connection: Connection) -> bool:
 
 def usable_audiences(connection: Connection) -> list[StoredAudience]:
     """Those that filters may name: enabled, and static or published, in the order of their ids."""
-    columns = audience.c
-    query = (
-        select(columns.id, columns.kind, columns.name, columns.is_smart, columns.revision, columns.definition)
-        .where(_usable())
-        .order_by(columns.id)
-    )
-    return [StoredAudience(**row) for row in connection.execute(query).mappings()]
+    return _stored(connection, _usable())
+
+
+def disabled_audiences(connection: Connection) -> list[StoredAudience]:
+    """Those that are there and that filters may not name, in the order of their ids."""
+    return _stored(connection, and_(audience.c.deleted_at.is_(None), not_(_usable())))
 
 
 def stored_audiences(connection: Connection, ids: Collection[int]) -> list[StoredAudience]:
     """These, disabled and deleted ones too, in the order of their ids."""
+    return _stored(connection, audience.c.id.in_(ids))
+
+
+def _stored(connection: Connection, condition: Any) -> list[StoredAudience]:
     columns = audience.c
     query = (
         select(columns.id, columns.kind, columns.name, columns.is_smart, columns.revision, columns.definition)
-        .where(columns.id.in_(ids))
+        .where(condition)
         .order_by(columns.id)
     )
     return [StoredAudience(**row) for row in connection.execute(query).mappings()]

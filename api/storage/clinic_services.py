@@ -5,13 +5,14 @@
     initialising   left out                   active: the data is complete
     ended          left out                   (has none)
 
-Before `since`, and without a row, a clinic is active. So days pass and nobody has to act. Asked by recalculations, of
-the API and of the night; the routes are `api.clinics`'.
+Before `since`, and without a row, a clinic is active. So days pass and nobody has to act. A version is asked as on the
+day on which it is served, the one after its business day: that is when people see a clinic end. Asked by
+recalculations, of the API and of the night; the routes are `api.clinics`'.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from sqlalchemy import Connection, inspect, select
@@ -62,7 +63,12 @@ def clinic_services(connection: Connection) -> Mapping[str, ClinicService]:
     return {row["clinic_id"]: ClinicService(**{**row, "status": ServiceStatus(row["status"])}) for row in rows}
 
 
+def served_on(business_day: date) -> date:
+    """The day on which people ask the version of a business day, since nights begin when that is over."""
+    return business_day + timedelta(days=1)
+
+
 def excluded_clinics(connection: Connection, on: date) -> frozenset[str]:
-    """The clinics whose rows, and whose customers of no other clinic, recalculations of a day leave out."""
+    """The clinics whose rows, and whose customers of no other clinic, recalculations on a day leave out."""
     services = clinic_services(connection)
     return frozenset(clinic for clinic, one in services.items() if one.on(on) is not ServiceStatus.ACTIVE)

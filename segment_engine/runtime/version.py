@@ -23,6 +23,7 @@ from segment_engine.runtime.bitmaps import Bitmap, evaluated, of_keys
 from segment_engine.runtime.leaves import LeafReader, Version
 from segment_engine.sentences import OptionLabels
 from segment_engine.statements import KEY, select_customers
+from segment_engine.tree import AudienceKind
 from segment_engine.validate import Asking
 
 
@@ -106,10 +107,16 @@ def asking_for(
     permissions: AbstractSet[str] = frozenset(),
     tags: AbstractSet[int] = frozenset(),
     segments: AbstractSet[int] = frozenset(),
+    disabled: Mapping[tuple[AudienceKind, int], str] | None = None,
 ) -> Asking:
     """Who asks about this version, and what cannot be known of its day."""
     return Asking(
-        frozenset(permissions), frozenset(tags), frozenset(segments), opened.is_past, opened.is_before_history
+        frozenset(permissions),
+        frozenset(tags),
+        frozenset(segments),
+        opened.is_past,
+        opened.is_before_history,
+        disabled or {},
     )
 
 

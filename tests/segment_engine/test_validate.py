@@ -187,6 +187,20 @@ def test_what_does_not_resolve_is_told_with_its_place(rule: Json, found: tuple[s
     assert problems(rule) == [found]
 
 
+def test_what_is_out_of_use_is_called_by_its_name_and_not_said_to_be_gone() -> None:
+    asking = Asking(
+        tags=frozenset({12}), disabled={(AudienceKind.TAG, 13): "高价值", (AudienceKind.SEGMENT, 13): "老客户"}
+    )
+
+    with pytest.raises(InvalidFilterError) as refused:
+        checked({"kind": "tag", "operator": "in", "tag_ids": [12, 13, 14]}, asking=asking)
+
+    assert [(problem.code, problem.message_zh) for problem in refused.value.problems] == [
+        ("tag_disabled", "标签「高价值」(编号 13)未启用,不能引用"),
+        ("unknown_tag", "标签 14 不存在"),
+    ]
+
+
 def test_everything_that_is_wrong_is_told_at_once_in_order_of_the_document() -> None:
     found = problems(attribute("nope", "eq", 1), all_of(attribute("city", "gt", 1), measured("count", "gte", "x")))
 

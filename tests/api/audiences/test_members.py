@@ -86,6 +86,7 @@ def test_sizes_are_of_the_customers_whom_the_caller_sees(client: TestClient) -> 
         (2, everybody, 0, 0), (1, everybody, everybody, 0),
     ]  # fmt: skip
     assert [(one["member_count"], one["entered"]) for one in of_clinic] == [(some, 0), (some, some)]
+    assert {one["operator_name"] for one in all_sizes} == {client.get("/v1/me").json()["name"]}
     page = client.get(f"/v1/audiences/{segment}/members", params={"limit": "1"}, headers=clinic).json()
     assert page["count"] == some
 
@@ -110,6 +111,14 @@ def test_the_log_is_filtered_by_what_happened_to_whom_and_by_whom(client: TestCl
     unknown = client.get("/v1/audiences/log", params={"one_id": "C0"})
     assert (unknown.status_code, found(unknown)) == (404, {("customer_unknown", "/query/one_id")})
     assert found(client.get("/v1/audiences/log", params={"cursor": "x"})) == {("invalid_cursor", "/query/cursor")}
+
+
+@pytest.mark.parametrize("place", ["/v1/audiences/log", "/v1/customers/operations", "/v1/audit"])
+def test_a_log_is_not_searched_between_moments_in_the_wrong_order(client: TestClient, place: str) -> None:
+    answer = client.get(place, params={"since": "2026-11-02T00:00:00+08:00", "until": "2026-11-01T00:00:00+08:00"})
+
+    assert (answer.status_code, found(answer)) == (422, {("moments_out_of_order", "/query/until")})
+    assert answer.json()["problems"][0]["message_zh"] == "结束时间应晚于开始时间"
 
 
 def test_overlaps_add_up(client: TestClient) -> None:

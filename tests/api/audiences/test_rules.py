@@ -49,6 +49,27 @@ def test_a_draft_changes_nothing_until_it_is_published(client: TestClient) -> No
     assert (empty.status_code, found(empty)) == (409, {("no_draft", "/filter")})
 
 
+def test_a_disabled_segment_is_said_to_be_disabled_wherever_it_is_asked_for(client: TestClient) -> None:
+    made = a_segment(client, "停用的分群")
+    number = made.json()["id"]
+    post(client, f"{made.headers['location']}/disable", headers=match(made))
+    export = {"kind": "customers", "format": "xlsx", "segment_ids": [number]}
+
+    listed = client.post("/v1/customers/search", json={"segment_ids": [number], "advanced": naming(number)})
+    exported = post(client, "/v1/exports", export)
+    previewed = client.post("/v1/filters/preview", json={"filter": naming(number)})
+    kept = post(client, "/v1/customers/filters", {"name": "常用", "advanced": naming(number)})
+
+    assert found(listed) == {
+        ("segment_disabled", "/segment_ids/0"),
+        ("segment_disabled", "/advanced/rules/0/segment_ids"),
+    }
+    assert found(exported) == {("segment_disabled", "/segment_ids/0")}
+    assert found(previewed) == {("segment_disabled", "/filter/rules/0/segment_ids")}
+    assert found(kept) == {("segment_disabled", "/advanced/rules/0/segment_ids")}
+    assert "「停用的分群」" in listed.json()["problems"][0]["message_zh"]
+
+
 def test_a_draft_is_thrown_away_and_counts_for_nothing(client: TestClient) -> None:
     made = post(client, "/v1/segments", {"is_smart": True, "name": "草稿"})
     path = made.headers["location"]
@@ -82,6 +103,8 @@ def test_versions_tell_who_when_and_why_and_an_earlier_one_is_taken_back(client:
     told = [(one["number"], one["note"], one["is_current"]) for one in versions["definitions"] + first["definitions"]]
     assert told == [(3, "恢复自版本 1 / Restored from version 1", True), (2, "第二版", False), (1, "第一版", False)]
     assert {one["created_by"] for one in versions["definitions"]} == {made.json()["created_by"]}
+    me = client.get("/v1/me").json()["name"]
+    assert {one["created_by_name"] for one in [*versions["definitions"], detail]} == {me}
     assert (detail["rule"]["filter"], detail["sentence"]["en"]) == (MEN, "Gender is 男")
     missing = post(client, f"{path}/definitions/9/restore", {}, match(restored))
     assert (missing.status_code, client.get(f"{path}/definitions/9").status_code) == (404, 404)

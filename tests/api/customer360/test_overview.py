@@ -73,7 +73,7 @@ def test_assets_are_what_the_seed_says(client: TestClient, sql: Sql) -> None:
         with usable as (
             select customer_key, count(*) as coupons from fct_coupon
             where state not in ('已过期', '已使用', '已作废', '已注销', '转赠中', '锁定') and valid_to >= $1
-                and coupon_kind <> '流量大使券'
+                and coupon_kind is distinct from '流量大使券'
             group by all
         ),
         stored as (

@@ -245,6 +245,22 @@ def test_a_clinic_whose_service_ended_is_left_out_from_that_day_on(client: TestC
     assert (told.status_code, refused(told)) == (422, [("of_excluded_clinics", "/one_id")])
 
 
+@pytest.mark.parametrize(("status", "since"), [("ended", "2026-11-21"), ("initialising", "2026-11-21")])
+def test_a_clinic_is_left_out_on_the_day_on_which_the_version_is_served(
+    client: TestClient, rows: Rows, clinic: str, status: str, since: str
+) -> None:
+    elsewhere = [row for row in rows if set(row["clinic_ids"]) != {clinic}]
+    place = f"/v1/clinics/{clinic}/service"
+
+    first = client.put(place, json={"status": status, "since": since}, headers={"If-Match": '"1"'})
+    today = count(client, all_of({"kind": "everyone"}))
+    client.put(place, json={"status": status, "since": "2026-11-22"}, headers={"If-Match": first.headers["etag"]})
+    not_yet = count(client, all_of({"kind": "everyone"}))
+
+    assert first.status_code == 200
+    assert (today, not_yet) == (len(elsewhere), len(rows))
+
+
 def test_another_version_is_opened_anew(own_copy: PipelineSettings) -> None:
     settings = ApiSettings(data_dir=own_copy.data_dir)
     database = Database(settings)

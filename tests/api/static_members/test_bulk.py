@@ -72,6 +72,13 @@ def test_all_whom_the_list_shows_are_put_in_by_a_job(client: TestClient) -> None
     assert job["result"]["added"] == len(members(store_of(client), segment)) > 1_000
 
 
+def test_an_action_that_there_is_none_of_is_told_which_there_are(idle: TestClient) -> None:
+    answer = post(idle, BULK, action="delete", target=1, selection={"one_ids": ["a"]})
+
+    told = answer.json()["problems"][0]["message_zh"]
+    assert told.startswith("'action' 应为以下之一:'add_tag', 'remove_tag'")
+
+
 @pytest.mark.parametrize(
     ("body", "problems"),
     [

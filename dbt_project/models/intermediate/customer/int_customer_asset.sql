@@ -27,12 +27,13 @@ points as (
     from wallets
     group by customer_key
 ),
+-- A coupon outlives its template, and with it the kind that the template told.
 coupons as (
     select
         customer_key,
         count(*) as usable_coupon_count
     from {{ ref('fct_coupon') }}
-    where state = '可使用' and valid_to >= {{ as_of() }} and coupon_kind <> '流量大使券'
+    where state = '可使用' and valid_to >= {{ as_of() }} and coupon_kind is distinct from '流量大使券'
     group by customer_key
 )
 select *
