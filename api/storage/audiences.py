@@ -5,16 +5,20 @@ Shared by the API's workers and the night. What people may do with definitions b
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
-from typing import Any, Literal
+from datetime import date, datetime, timedelta
+from typing import Any, Final, Literal
 
 from sqlalchemy import Connection, and_, delete, func, insert, inspect, not_, or_, select, tuple_, update
 
+from api.storage.audience_rules import references
 from api.storage.tables.audiences import audience, audience_definition, audience_version
 from segment_engine.problems import Problem
+from segment_engine.references import dependants_of
 
 Kind = Literal["tag", "segment"]
 Trigger = Literal["nightly", "manual", "definition"]
+# The least by which stored moments differ.
+_TICK: Final = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +76,22 @@ class NewVersion:
 
 @dataclass(frozen=True, slots=True)
 class Calculation:
-    """What all versions of one calculation have in common."""
+    """What all versions of one calculation have in common.
+
+    read_at: when its rules were read, where that was long before `computed_at`
+    """
 
     warehouse: str
     as_of: date
     computed_at: datetime
     trigger: Trigger
     operator: str
+    read_at: datetime | None = None
+
+    @property
+    def knows_until(self) -> datetime:
+        """What was published, disabled or found wrong later is no news of this calculation's."""
+        return self.read_at or self.computed_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +100,7 @@ class Committed:
 
     done: also what was committed before; behind: somebody else's version came between, so that the difference is
     another one; dropped: nobody wants it any more, since the audience was disabled or deleted, or what came between is
-    by a later definition, or on later data
+    by a later definition (its own, or of one that it names), or on later data
     """
 
     done: Sequence[int]
@@ -174,22 +187,35 @@ def commit_versions(connection: Connection, versions: Sequence[NewVersion], calc
     usable = lock_audiences(connection, ids)
     served, there = current_versions(connection, ids), _committed(connection, versions)
     outcome: dict[str, list[int]] = {"new": [], "done": [], "behind": [], "dropped": []}
+    by_old_rules = _by_old_rules(connection, versions, served)
     for one in versions:
-        fate = _fate(one, served.get(one.audience_id), calculation) if one.audience_id in usable else "dropped"
+        is_wanted = one.audience_id in usable and one.audience_id not in by_old_rules
+        fate = _fate(one, served.get(one.audience_id), calculation) if is_wanted else "dropped"
         outcome["done" if one.audience_id in there else fate].append(one.audience_id)
     new = set(outcome["new"])
     rows = [_row(one, served.get(one.audience_id), calculation) for one in versions if one.audience_id in new]
     if rows:
         connection.execute(insert(audience_version), rows)
-        went_well = {"problems": None, "failed_at": None, "revision": audience.c.revision + 1}
-        connection.execute(update(audience).where(audience.c.id.in_(new)).values(went_well))
+        ours = update(audience).where(audience.c.id.in_(new))
+        connection.execute(ours.values(revision=audience.c.revision + 1))
+        # What was found wrong since the rules were read is wrong still.
+        connection.execute(
+            ours.where(audience.c.failed_at <= calculation.knows_until).values(problems=None, failed_at=None)
+        )
     return Committed(sorted(outcome["new"] + outcome["done"]), outcome["behind"], outcome["dropped"])
 
 
 def drop_versions(connection: Connection, *, before: datetime) -> int:
-    """Forget calculations of before a moment, but for the one that each audience is served by; how many they were."""
+    """Forget calculations of before a moment; how many they were.
+
+    The last of them of each audience stays: it says who was in at that moment, or is still.
+    """
     columns = audience_version.c
-    newest = select(columns.audience_id, func.max(columns.number)).group_by(columns.audience_id)
+    newest = (
+        select(columns.audience_id, func.max(columns.number))
+        .where(columns.computed_at < before)
+        .group_by(columns.audience_id)
+    )
     old = and_(columns.computed_at < before, tuple_(columns.audience_id, columns.number).not_in(newest))
     return connection.execute(delete(audience_version).where(old)).rowcount
 
@@ -199,13 +225,19 @@ def files_in_use(connection: Connection) -> frozenset[str]:
     return frozenset(connection.execute(select(audience_version.c.file).distinct()).scalars())
 
 
-def note_refused(connection: Connection, refused: Mapping[int, Sequence[Problem]], *, now: datetime) -> None:
-    """Write down why these could not be calculated, unless they were calculated since; what is served stays."""
-    newer = select(audience_version.c.audience_id).where(audience_version.c.computed_at >= now)
+def note_refused(
+    connection: Connection, refused: Mapping[int, Sequence[Problem]], *, now: datetime, read_at: datetime | None = None
+) -> None:
+    """Write down why these could not be calculated; what is served stays.
+
+    Unless they were calculated or failed since, by rules of later than `read_at`, which is `now` where nothing is said.
+    """
+    since = read_at or now
+    newer = select(audience_version.c.audience_id).where(audience_version.c.computed_at >= since)
     for audience_id, problems in sorted(refused.items()):
         told = [asdict(one) for one in problems]
         columns = audience.c
-        is_newest = or_(columns.failed_at.is_(None), columns.failed_at <= now)
+        is_newest = or_(columns.failed_at.is_(None), columns.failed_at <= since)
         statement = update(audience).where(columns.id == audience_id, columns.id.not_in(newer), is_newest)
         connection.execute(statement.values(problems=told, failed_at=now))
 
@@ -230,9 +262,23 @@ def _committed(connection: Connection, versions: Sequence[NewVersion]) -> set[in
     return {one.audience_id for one in versions if (one.audience_id, one.file) in there}
 
 
+def _by_old_rules(
+    connection: Connection, versions: Sequence[NewVersion], served: Mapping[int, StoredVersion]
+) -> set[int]:
+    """Those of which members by a later definition are served, and whoever names one of them.
+
+    Whoever names it was calculated by its old rule too: with the new members of the one and the old of the other an
+    edit would be half applied.
+    """
+    old = {
+        one.audience_id
+        for one in versions
+        if one.audience_id in served and served[one.audience_id].definition > one.definition
+    }
+    return old if not old else old.union(dependants_of(references(connection), old))
+
+
 def _fate(one: NewVersion, current: StoredVersion | None, calculation: Calculation) -> str:
-    if current is not None and current.definition > one.definition:
-        return "dropped"
     if one.base == (0 if current is None else current.number):
         return "new"
     is_overtaken = current is not None and current.definition == one.definition and _age(current) > _age(calculation)
@@ -252,9 +298,10 @@ def _usable() -> Any:
 
 def _row(one: NewVersion, current: StoredVersion | None, calculation: Calculation) -> dict[str, Any]:
     computed_at = calculation.computed_at
-    # What was calculated meanwhile counted first, and so it does in the order of moments.
-    if current is not None and current.computed_at > computed_at:
-        computed_at = current.computed_at
+    # What was calculated meanwhile counted first, and so it does in the order of moments. No two are of one moment:
+    # each was served for a while, and a page of the log that ends between two goes on at the right one.
+    if current is not None and current.computed_at >= computed_at:
+        computed_at = current.computed_at + _TICK
     return {
         "audience_id": one.audience_id,
         "number": one.base + 1,

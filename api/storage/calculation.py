@@ -134,7 +134,7 @@ def compare_anew(
 def commit(connection: Connection, made: Made, calculation: Calculation) -> Committed:
     """Serve what was calculated, and note what could not be, in the caller's transaction."""
     lock_audiences(connection, {*made.refused, *(one.audience_id for one in made.versions)})
-    note_refused(connection, made.refused, now=calculation.computed_at)
+    note_refused(connection, made.refused, now=calculation.computed_at, read_at=calculation.knows_until)
     return commit_versions(connection, made.versions, calculation)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from api.storage.audience_snapshot import read_member_rows, read_snapshot, read_versions
 from api.storage.audiences import (
@@ -18,6 +18,7 @@ from api.storage.audiences import (
     NewVersion,
     commit_versions,
     current_versions,
+    drop_versions,
     is_there,
     note_refused,
     stored_rules,
@@ -25,7 +26,7 @@ from api.storage.audiences import (
 )
 from api.storage.calculation import read_inputs
 from api.storage.database import Database
-from api.storage.tables.audiences import audience
+from api.storage.tables.audiences import audience, audience_reference
 from segment_engine.problems import Problem
 from segment_engine.runtime.settings import SharedSettings
 from tests.at_once import at_once
@@ -56,6 +57,11 @@ def failed(store: Database, number: int) -> tuple[Any, ...]:
         columns = audience.c
         query = select(columns.problems, columns.failed_at).where(columns.id == number)
         return tuple(connection.execute(query).one())
+
+
+def name_each_other(store: Database, *pairs: tuple[int, int]) -> None:
+    rows = [{"audience_id": one, "refers_to": other} for one, other in pairs]
+    store.write(lambda connection: connection.execute(insert(audience_reference), rows))
 
 
 def later(hours: int, **values: Any) -> Calculation:
@@ -164,8 +170,68 @@ def test_newer_data_that_came_second_are_behind_and_count_once_they_are_compared
     with database.read() as connection:
         moments = [version.computed_at for version in read_versions(connection)]
     # It began first and counted second: what was served when is told by the moments.
-    assert moments == [NOON + timedelta(hours=1)] * 2
+    assert moments == [NOON + timedelta(hours=1), NOON + timedelta(hours=1, microseconds=1)]
+    assert served(database, at=NOON + timedelta(hours=1)) == {7: (1, "theirs")}
     assert served(database, at=NOON + timedelta(hours=2)) == {7: (2, "b")}
+
+
+def test_one_is_dropped_with_the_older_definition_of_what_it_names(database: Database) -> None:
+    for number in (1, 2, 3, 4):
+        add_audience(database, number, EVERYONE)
+    # 3 names 2, which names 1.
+    name_each_other(database, (2, 1), (3, 2))
+    tonight = later(0, warehouse="20261121-01", as_of=DAY + timedelta(days=1), trigger="nightly")
+    define(database, 1, share(0, 50))
+    commit(database, *(new(number, definition=1 + (number == 1), file="by the edit") for number in (1, 2, 3)))
+
+    outcome = commit(database, *(new(number) for number in (1, 2, 3, 4)), calculation=tonight)
+
+    # Else 2 and 3 had members by a rule of 1 that nobody is served any more.
+    assert outcome == Committed([4], [], [1, 2, 3])
+    assert {served(database)[number] for number in (1, 2, 3)} == {(1, "by the edit")}
+
+
+def test_what_was_found_wrong_since_the_rules_were_read_stays_wrong(database: Database) -> None:
+    for number in (7, 8):
+        add_audience(database, number, EVERYONE)
+    database.write(lambda connection: note_refused(connection, {7: [PROBLEM]}, now=NOON - timedelta(minutes=10)))
+    database.write(lambda connection: note_refused(connection, {8: [PROBLEM]}, now=NOON - timedelta(hours=1)))
+
+    night = later(0, read_at=NOON - timedelta(minutes=30))
+    assert commit(database, new(7), new(8), calculation=night).done == [7, 8]
+
+    assert failed(database, 7)[1] == NOON - timedelta(minutes=10)
+    assert failed(database, 8) == (None, None)
+
+
+def test_a_refusal_is_not_told_of_one_that_went_well_since_the_rules_were_read(database: Database) -> None:
+    add_audience(database, 7, EVERYONE)
+    define(database, 7, share(0, 50))
+    commit(database, new(7, definition=2), calculation=later(-1))
+
+    database.write(
+        lambda connection: note_refused(connection, {7: [PROBLEM]}, now=NOON, read_at=NOON - timedelta(hours=2))
+    )
+
+    assert failed(database, 7) == (None, None)
+
+
+def test_calculations_are_forgotten_and_who_was_in_at_that_moment_is_not(database: Database) -> None:
+    for number in (7, 8):
+        add_audience(database, number, EVERYONE)
+    for base, hours in enumerate((0, 1, 4)):
+        commit(database, new(7, base, file=f"7-{hours}"), calculation=later(hours))
+    for base, hours in enumerate((0, 2)):
+        commit(database, new(8, base, file=f"8-{hours}"), calculation=later(hours))
+    moment = NOON + timedelta(hours=3)
+    then = served(database, at=moment)
+
+    dropped = database.write(lambda connection: drop_versions(connection, before=moment))
+
+    assert dropped == 2
+    assert served(database, at=moment) == then == {7: (2, "7-1"), 8: (2, "8-2")}
+    assert served(database) == {7: (3, "7-4"), 8: (2, "8-2")}
+    assert database.write(lambda connection: drop_versions(connection, before=moment)) == 0
 
 
 def test_a_calculation_is_committed_whole_or_not_at_all(database: Database) -> None:
@@ -271,11 +337,11 @@ def test_a_store_without_the_tables_has_nothing_to_calculate(tmp_path: Path) -> 
 
 
 def commit_until_done(store: Database, number: int, file: str) -> None:
-    """What a worker does: read, compare, commit, and once more where somebody came between."""
+    """What a worker does: read, compare, commit, and once more, as of now, where somebody came between."""
     while True:
         current = served(store).get(number)
         version = new(number, current[0] if current else 0, file=file)
-        if not commit(store, version).behind:
+        if commit(store, version, calculation=replace(MANUAL, computed_at=datetime.now(UTC))).done:
             return
 
 
