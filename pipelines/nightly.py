@@ -191,7 +191,8 @@ def _run_steps(
     if due:
         began = clock.now().astimezone(settings.zone)
         step("erase", lambda: steps.erase(settings, as_of, due, now=began))
-    step("ingest", lambda: steps.ingest(settings, as_of, on_batch=batch_done))
+    taken = clock.now().astimezone(settings.zone)
+    step("ingest", lambda: steps.ingest(settings, as_of, on_batch=batch_done, now=taken))
     fingerprint = steps.input_fingerprint(settings, as_of)
     served = current_pointer(settings.folders)
     if served and served.fingerprint == fingerprint and not force:

@@ -171,10 +171,11 @@ def ingest(
     *,
     sources: Iterable[str] | None = None,
     on_batch: Callable[[BatchResult], None] | None = None,
+    now: datetime | None = None,
 ) -> StepReport:
     """Load every sealed batch whose business day is not after `as_of`; of some sources only, when named.
 
-    What operators decided is taken over on the way (`warehouse.overrides`).
+    What operators decided is taken over on the way (`warehouse.overrides`), and tags and segments as they are `now`.
     """
     wanted = None if sources is None else set(sources)
     found = [batch for batch in discover(settings.folders) if wanted is None or batch.source in wanted]
@@ -184,7 +185,7 @@ def ingest(
     with connect_warehouse(settings) as con:
         ensure_ingest_schema(con, settings.folders)
         take_overrides(con, decided)
-        take_audiences(con, settings, as_of)
+        take_audiences(con, settings, as_of, now=now)
         with _redactor(con, settings, orders) as redactor:
             results = ingest_all(con, settings, batches, redactor=redactor, on_progress=on_batch)
         write_snapshot(con, settings.folders, as_of)

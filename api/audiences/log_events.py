@@ -305,7 +305,11 @@ _NOTHING: Final = Difference(*(np.zeros(0, np.int64) for _ in range(3)))
 
 
 def _published(few: Collection[int], cursor: duckdb.DuckDBPyConnection) -> _Published:
-    files = cursor.execute("select file, audience_id from marts.audience_version").fetchall()
+    # The oldest that is kept tells whoever was in, not what it changed: that stands in its file.
+    files = cursor.execute(
+        "select file, audience_id from marts.audience_version "
+        "qualify version = 1 or version > min(version) over (partition by audience_id)"
+    ).fetchall()
     rows = cursor.execute(
         """
         select file, audience_id, has_entered, is_merge, customer_key

@@ -48,6 +48,7 @@ def _ingest_asset(source: str, contracts: list[Contract]) -> dg.AssetsDefinition
                 business_day(context),
                 sources=[source],
                 on_batch=lambda result: by_table[result.table].append(result),
+                now=platform.clock().now(),
             )
         for contract in contracts:
             results = by_table[contract.table]

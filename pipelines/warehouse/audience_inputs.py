@@ -7,7 +7,7 @@ What somebody edits while it runs is the next night's; a definition is never hal
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -20,6 +20,7 @@ from pipelines.settings import PipelineSettings
 
 _TABLES = """
     create table if not exists ingest.audience_snapshot (content varchar not null);
+    alter table ingest.audience_snapshot add column if not exists read_at timestamp with time zone;
     create table if not exists ingest.static_member (
         id bigint not null, audience_id integer not null, one_id varchar not null,
         added_at timestamp with time zone not null, added_how varchar not null,
@@ -29,8 +30,13 @@ _TABLES = """
 _NOTHING = Snapshot((), (), (), ())
 
 
-def take_audiences(con: DuckDBPyConnection, settings: PipelineSettings, day: date) -> None:
-    """Make the warehouse hold what the store holds now, for a business day; nothing where there is no store."""
+def take_audiences(
+    con: DuckDBPyConnection, settings: PipelineSettings, day: date, *, now: datetime | None = None
+) -> None:
+    """Make the warehouse hold what the store holds now, for a business day; nothing where there is no store.
+
+    now: noted, so that what is changed later is known to be newer; None where nobody changes anything meanwhile
+    """
     con.execute(_TABLES)
     con.execute("begin")
     con.execute("delete from ingest.audience_snapshot")
@@ -39,8 +45,8 @@ def take_audiences(con: DuckDBPyConnection, settings: PipelineSettings, day: dat
         if store is not None:
             with store.read() as connection:
                 con.execute(
-                    "insert into ingest.audience_snapshot values ($content)",
-                    {"content": _text(read_snapshot(connection, day))},
+                    "insert into ingest.audience_snapshot values ($content, $now)",
+                    {"content": _text(read_snapshot(connection, day)), "now": now},
                 )
                 for columns in read_member_rows(connection):
                     _insert_members(con, columns)
@@ -50,7 +56,7 @@ def take_audiences(con: DuckDBPyConnection, settings: PipelineSettings, day: dat
 def taken_audiences(con: DuckDBPyConnection) -> Snapshot:
     """What the night took over."""
     con.execute(_TABLES)
-    found = con.execute("from ingest.audience_snapshot").fetchall()
+    found = con.execute("select content from ingest.audience_snapshot").fetchall()
     if not found:
         return _NOTHING
     content = json.loads(found[0][0])
@@ -62,10 +68,17 @@ def taken_audiences(con: DuckDBPyConnection) -> Snapshot:
     )
 
 
+def taken_at(con: DuckDBPyConnection) -> datetime | None:
+    """When that was; None where nobody said so."""
+    con.execute(_TABLES)
+    found = con.execute("select read_at from ingest.audience_snapshot").fetchone()
+    return None if found is None else found[0]
+
+
 def taken_text(con: DuckDBPyConnection) -> str:
     """The same as one text, for the fingerprint of a night: a static one's revision stands for its members."""
     con.execute(_TABLES)
-    found = con.execute("from ingest.audience_snapshot").fetchall()
+    found = con.execute("select content from ingest.audience_snapshot").fetchall()
     contents = [json.loads(content) for (content,) in found]
     # A store in which nobody has made anything yet is no news to a night without one.
     return "".join(_without_revisions_of_smart(content) for content in contents if any(content.values()))

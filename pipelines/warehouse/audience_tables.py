@@ -1,11 +1,12 @@
 """Tags and segments as tables that analysts join (成员、区间、变动), in the file that is about to be published.
 
-They hold what the calculation of this night found, and the history of all that counted before. Calculating belongs to
-`warehouse.audiences`; what is served between nights to the operational store's pointers.
+They hold what the calculation of this night found, and the history of all that count and are kept: of an audience whose
+first calculations are forgotten, whoever was in by the oldest that is kept is told as having entered by it. Calculating
+belongs to `warehouse.audiences`; what is served between nights to the operational store's pointers.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,9 @@ from segment_engine.runtime.bitmaps import Bitmap
 from segment_engine.runtime.memberships import DamagedMembershipsError, Difference, read_memberships
 
 Versions = Sequence[StoredVersion]
+# An audience and the number of a calculation.
+_Key = tuple[int, int]
+_NOBODY: Final = np.zeros(0, np.int64)
 
 # As `StoredVersion` names them, in the order of the table.
 _OF_VERSION: Final = (
@@ -67,9 +71,18 @@ _STATIC: Final = """
 """
 _VIEWS: Final = {
     "audience_changes": """
+        with
+        kept_from as (
+            select audience_id, min(version) as version from marts.audience_version group by all having version > 1
+        )
         select
             audience_id, audience_kind, customer_key, case when has_entered then 'entered' else 'left' end as change,
-            computed_at as changed_at, as_of as changed_on, case when is_merge then 'merge' else 'rule' end as reason,
+            computed_at as changed_at, as_of as changed_on,
+            case
+                when (audience_id, version) in (from kept_from) then 'earlier'
+                when is_merge then 'merge'
+                else 'rule'
+            end as reason,
             "trigger", definition
         from marts.smart_audience_change
         inner join marts.audience_version using (audience_id, version)
@@ -165,7 +178,7 @@ COMMENTS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
             "change": "entered 进入、left 离开",
             "changed_at": "变动时间",
             "changed_on": "变动日期:智能的为数据的业务日期",
-            "reason": "rule 规则、merge 身份合并,或静态的加入、移除方式",
+            "reason": "rule 规则、merge 身份合并、earlier 早于保留期已在其中,或静态的加入、移除方式",
             "trigger": "触发方式:nightly 每晚、manual 手动、definition 规则变更;静态的为空",
             "definition": "所用规则的版本;静态的为空",
         },
@@ -176,7 +189,7 @@ COMMENTS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
             "audience_id": "标签或分群编号",
             "audience_kind": "tag 标签、segment 分群",
             "customer_key": "客户键",
-            "entered_at": "进入时间",
+            "entered_at": "进入时间;早于保留期的,为最早保留的那次计算的时间",
             "left_at": "离开时间,空为仍在",
         },
     ),
@@ -247,35 +260,46 @@ def _bring_changes(con: DuckDBPyConnection, versions: Versions, folder: Path) ->
     """Keep the changes of calculations that are there already, and read those of all others from their files.
 
     A calculation of a former night may have come to count under another number, since somebody asked for one meanwhile:
-    it is known by its file.
+    it is known by its file, and by whether all that came before it is forgotten.
     """
     con.execute(_CHANGES)
     known = _known(con)
     wanted = {(one.audience_id, one.number): one for one in versions}
-    gone = [key for key, file in known.items() if key not in wanted or wanted[key].file != file]
+    oldest = _kept_from(wanted)
+    gone = [key for key, told in known.items() if key not in wanted or told != (wanted[key].file, key in oldest)]
     if gone:
         con.register("gone", pa.table({"audience_id": [key[0] for key in gone], "version": [key[1] for key in gone]}))
         con.execute("delete from marts.smart_audience_change where (audience_id, version) in (from gone)")
         con.unregister("gone")
     kept = known.keys() - set(gone)
-    _append(con, [one for key, one in wanted.items() if key not in kept], folder)
+    _append(con, [one for key, one in wanted.items() if key not in kept], oldest, folder)
     con.execute(_VERSIONS)
     # Hundreds of audiences, each every night, for years: too many to insert one by one.
     columns = {name: [getattr(one, name) for one in wanted.values()] for name in _OF_VERSION}
     _insert(con, "audience_version", pa.table(columns))
 
 
-def _known(con: DuckDBPyConnection) -> dict[tuple[int, int], str]:
+def _kept_from(versions: Collection[_Key]) -> frozenset[_Key]:
+    """The oldest that is kept of each audience of which older ones are forgotten."""
+    oldest: dict[int, int] = {}
+    for audience_id, number in versions:
+        oldest[audience_id] = min(number, oldest.get(audience_id, number))
+    return frozenset((audience_id, number) for audience_id, number in oldest.items() if number > 1)
+
+
+def _known(con: DuckDBPyConnection) -> dict[_Key, tuple[str, bool]]:
+    """File of each calculation that is there, and whether all that came before it is forgotten."""
     there = con.execute(
         "select 1 from duckdb_tables() where schema_name = 'marts' and table_name = 'audience_version'"
     ).fetchall()
     if not there:
         return {}
     found = con.execute("select audience_id, version, file from marts.audience_version").fetchall()
-    return {(audience_id, version): file for audience_id, version, file in found}
+    oldest = _kept_from([(audience_id, version) for audience_id, version, _ in found])
+    return {(one, version): (file, (one, version) in oldest) for one, version, file in found}
 
 
-def _append(con: DuckDBPyConnection, versions: Versions, folder: Path) -> None:
+def _append(con: DuckDBPyConnection, versions: Versions, oldest: Collection[_Key], folder: Path) -> None:
     by_file: dict[str, list[StoredVersion]] = {}
     for one in versions:
         by_file.setdefault(one.file, []).append(one)
@@ -285,7 +309,10 @@ def _append(con: DuckDBPyConnection, versions: Versions, folder: Path) -> None:
         except DamagedMembershipsError:
             continue  # the history has a gap; what is served is read by others, who say so
         for one in of_file:
-            _insert(con, "smart_audience_change", _changes_of(one, found[one.audience_id].difference))
+            told = found[one.audience_id]
+            if (one.audience_id, one.number) in oldest:
+                told = replace(told, difference=Difference(told.members.keys(), _NOBODY, _NOBODY))
+            _insert(con, "smart_audience_change", _changes_of(one, told.difference))
 
 
 def _changes_of(one: StoredVersion, changed: Difference) -> pa.Table:

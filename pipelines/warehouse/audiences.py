@@ -33,7 +33,7 @@ from api.storage.calculation import FormerMembers, Inputs, Made, calculate, comm
 from api.storage.database import Database
 from pipelines.operational import operational_store
 from pipelines.settings import PipelineSettings
-from pipelines.warehouse.audience_inputs import taken_audiences
+from pipelines.warehouse.audience_inputs import taken_at, taken_audiences
 from pipelines.warehouse.audience_tables import Found, write_tables
 from pipelines.warehouse.connection import connect_warehouse, set_up
 from segment_engine.catalog import Catalog
@@ -73,7 +73,7 @@ def calculate_night(
 ) -> Report:
     """Calculate what the night took over, write the analysts' tables, and leave the rest to `serve_night`."""
     with connect_warehouse(settings) as con:
-        snapshot, members = taken_audiences(con), _static_members(con)
+        snapshot, members, read_at = taken_audiences(con), _static_members(con), taken_at(con)
     served, versions = _stored(settings)
     folders = settings.folders
     with duckdb.connect(str(folders.marts)) as con:
@@ -93,7 +93,7 @@ def calculate_night(
         found = Inputs(snapshot.rules, snapshot.usable, served, static)
         made = calculate(found, opened, con, folders.audiences, now=now, workers=settings.threads)
         con.execute("set threads = $threads", {"threads": settings.threads})
-        waiting = _Waiting(fingerprint, as_of, now, tuple(made.versions), made.refused)
+        waiting = _Waiting(fingerprint, as_of, now, read_at or now, tuple(made.versions), made.refused)
         tonight = [waiting.version(one) for one in made.versions]
         told = Found(
             snapshot.named, _members(con, snapshot, found, made, opened, folders.audiences), versions + tonight
@@ -120,7 +120,7 @@ def serve_night(settings: PipelineSettings, pointer: Pointer) -> dict[str, str |
 
 
 def _serve(settings: PipelineSettings, store: Database, waiting: "_Waiting", pointer: Pointer) -> Mapping[str, int]:
-    calculation = Calculation(pointer.version, waiting.as_of, waiting.now, "nightly", OPERATOR)
+    calculation = Calculation(pointer.version, waiting.as_of, waiting.now, "nightly", OPERATOR, waiting.read_at)
     outcome: Counter[str] = Counter()
     # What waited for long may have been swept.
     versions: Sequence[NewVersion] = [
@@ -163,12 +163,14 @@ def _compared(
 def sweep_old(settings: PipelineSettings, *, now: datetime) -> int:
     """Forget calculations that are older than KEPT, and delete files that none points to; how many files they were.
 
+    A month of them at a time: with the last that is forgotten the analysts' tables begin anew, which is much to write.
     A file that was written within ORPHANED may be one that somebody is about to point to.
     """
     with operational_store(settings) as store:
         if store is None or not _has_tables(store):
             return 0
-        store.write(partial(drop_versions, before=now - KEPT))
+        month = (now - KEPT).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        store.write(partial(drop_versions, before=month))
         with store.read() as connection:
             used = files_in_use(connection)
     return len(sweep_memberships(settings.folders.audiences, used, before=now - ORPHANED))
@@ -181,6 +183,7 @@ class _Waiting:
     fingerprint: str
     as_of: date
     now: datetime
+    read_at: datetime
     versions: tuple[NewVersion, ...]
     refused: Mapping[int, Sequence[Problem]]
 
@@ -203,6 +206,7 @@ class _Waiting:
             "fingerprint": self.fingerprint,
             "as_of": self.as_of.isoformat(),
             "now": self.now.isoformat(),
+            "read_at": self.read_at.isoformat(),
             "versions": [asdict(one) for one in self.versions],
             "refused": {str(one): [asdict(problem) for problem in problems] for one, problems in self.refused.items()},
         }
@@ -222,6 +226,7 @@ class _Waiting:
                 told["fingerprint"],
                 date.fromisoformat(told["as_of"]),
                 datetime.fromisoformat(told["now"]),
+                datetime.fromisoformat(told["read_at"]),
                 tuple(NewVersion(**one) for one in told["versions"]),
                 {int(one): tuple(Problem(**each) for each in problems) for one, problems in told["refused"].items()},
             )
@@ -271,7 +276,8 @@ def _members(
         if one.id in made.members:
             members[one.id] = made.members[one.id]
         elif not one.is_smart:
-            members[one.id] = customers_of(con, opened.catalog, found.static.get(one.id, ()), keys)
+            put_in = customers_of(con, opened.catalog, found.static.get(one.id, ()), keys)
+            members[one.id] = put_in & opened.version.everyone
         elif one.id in found.served:
             try:
                 members[one.id] = former.now(found.served[one.id]) & opened.version.everyone

@@ -35,6 +35,8 @@ from tests.conftest import END_ON, MORNING
 
 Rows = list[tuple[Any, ...]]
 ZONE_NAME = "Asia/Shanghai"
+# So long before it calculates, a night reads the rules.
+READ_BEFORE = timedelta(minutes=30)
 # What the filters of these tests ask, and what is asked whatever they say.
 KEPT = (
     "marts.dim_customer", "marts.one_id_alias", "marts.fct_visit", "engine.customer", "engine.visit", "engine.layout",
@@ -75,7 +77,7 @@ class Nights:
     def take(self) -> str:
         """What ingest does of it; the fingerprint of the night."""
         with connect_warehouse(self.settings) as con:
-            take_audiences(con, self.settings, END_ON)
+            take_audiences(con, self.settings, END_ON, now=self.now - READ_BEFORE)
         return steps.input_fingerprint(self.settings, END_ON)
 
     def calculate(self) -> Mapping[str, Any]:

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import insert, text
 
+from api.storage.audiences import drop_versions
 from api.storage.database import Database
+from api.storage.tables.audiences import audience_reference
+from api.storage.tables.clinics import clinic_service
 from pipelines import steps
 from pipelines.settings import PipelineSettings
 from pipelines.warehouse import audiences as night_of_audiences
@@ -32,7 +35,7 @@ from tests.audiences import (
 )
 from tests.conftest import END_ON, MadeOnce
 from tests.stores import SqliteStores
-from tests.warehouse.audience_nights import Nights, make_small_night
+from tests.warehouse.audience_nights import READ_BEFORE, Nights, make_small_night
 
 WOMEN = all_of({"kind": "attribute", "field": "gender", "operator": "eq", "value": "女"})
 MEN = all_of({"kind": "attribute", "field": "gender", "operator": "eq", "value": "男"})
@@ -214,6 +217,93 @@ def test_a_calculation_that_came_between_is_compared_with_and_the_next_night_tel
     assert len(nights.pointed(1)) < len(customers)
     nights.night()
     assert nights.wrongs() == []
+
+
+def test_whoever_names_one_with_a_newer_rule_stays_with_it(nights: Nights) -> None:
+    add_audience(nights.store, 1, WOMEN)
+    add_audience(nights.store, 2, all_of(in_segment(1)))
+    nights.store.write(
+        lambda connection: connection.execute(insert(audience_reference).values(audience_id=2, refers_to=1))
+    )
+    nights.night()
+    nights.calculate()
+    define(nights.store, 1, MEN)
+    assert nights.on_demand(1, 2).done == [1, 2]
+
+    nights.publish()
+
+    assert nights.pointed(1) == nights.pointed(2) == nights.keys(OF_MEN)
+    nights.night()
+    assert nights.wrongs() == []
+
+
+def test_what_happened_since_a_night_read_the_rules_is_told_and_not_what_it_knows(nights: Nights) -> None:
+    add_audience(nights.store, 1, WOMEN)
+    add_audience(nights.store, 2, WRONG)
+    nights.night()
+    nights.calculate()
+    meanwhile = nights.now - READ_BEFORE / 2
+    found_since = [{"code": "rule_invalid", "path": "", "message_zh": "规则失效", "message_en": "invalid"}]
+    change(nights.store, 1, problems=found_since, failed_at=meanwhile)
+    define(nights.store, 2, MEN)
+    assert nights.on_demand(2, at=meanwhile).done == [2]
+
+    nights.publish()
+
+    assert (nights.problems(1), nights.problems(2)) == (["rule_invalid"], [])
+
+
+def test_who_is_only_at_an_ended_clinic_is_in_no_static_one_either(nights: Nights) -> None:
+    ((clinic, gone),) = nights.ask(
+        "select clinic_ids[1], any_value(one_id) from marts.dim_customer where len(clinic_ids) = 1 group by all "
+        "order by all limit 1"
+    )
+    stays = next(one for one in ids_of(nights, 100) if clinic not in clinics_of(nights, one))
+    add_audience(nights.store, 1, is_smart=False)
+    put_in(nights.store, 1, [gone, stays])
+    nights.night()
+    assert len(nights.members(1)) == 2
+    ended = {"status": "ended", "since": END_ON, "changed_by": "test", "changed_at": nights.now, "version": 1}
+    nights.store.write(lambda connection: connection.execute(insert(clinic_service).values(clinic_id=clinic, **ended)))
+
+    nights.night()
+
+    assert nights.members(1) == nights.keys("select customer_key from marts.dim_customer where one_id = $id", id=stays)
+
+
+def clinics_of(nights: Nights, one_id: str) -> list[str]:
+    ((clinics,),) = nights.ask("select clinic_ids from marts.dim_customer where one_id = $id", id=one_id)
+    return list(clinics or ())
+
+
+def test_what_is_kept_tells_who_was_in_though_older_calculations_are_forgotten(nights: Nights) -> None:
+    add_audience(nights.store, 1, share(0, 50))
+    add_audience(nights.store, 2, WOMEN)
+    nights.night()
+    define(nights.store, 1, share(20, 60))
+    nights.night()
+    then, second_at = nights.members(1), nights.now
+    define(nights.store, 1, share(30, 90))
+    nights.night()
+    third_at = nights.now
+    dropped = nights.store.write(partial(drop_versions, before=third_at - timedelta(minutes=1)))
+
+    nights.night()
+
+    assert dropped == 2
+    assert set(nights.wrongs()) <= {"numbers have gaps"}
+    at_second = "select customer_key from audience_membership where audience_id = 1 and entered_at = $at"
+    assert nights.keys(at_second, at=second_at) == then
+    reasons = nights.ask(
+        "select changed_at, change, reason from audience_changes where audience_id = 1 group by all order by all"
+    )
+    assert reasons == [
+        (second_at, "entered", "earlier"), (third_at, "entered", "rule"), (third_at, "left", "rule"),
+    ]  # fmt: skip
+    history = nights.ask("from marts.smart_audience_change order by all")
+    nights.marts("drop table marts.smart_audience_change; drop table marts.audience_version")
+    nights.night()
+    assert nights.ask("from marts.smart_audience_change order by all") == history
 
 
 def test_a_newer_rule_that_was_calculated_between_stays(nights: Nights) -> None:
