@@ -69,11 +69,12 @@ def recalculate(context: JobContext) -> Finished:
 def _attempt(context: JobContext, ids: Collection[int], outcome: _Outcome) -> Sequence[int]:
     """Calculate these; those are returned of which somebody else served members meanwhile."""
     services = context.services
-    budget = Budget(SECONDS)
-    with services.filters.session(budget) as session:
-        with services.database.read() as connection:
-            found = read_inputs(connection, ids)
-        now = services.clock()
+    # First the moment, then what is served then, then the version: whatever comes to count from here on is seen to be
+    # newer. The other way round, members of a night that is published meanwhile would be followed by older ones.
+    now = services.clock()
+    with services.database.read() as connection:
+        found = read_inputs(connection, ids)
+    with services.filters.session(Budget(SECONDS)) as session:
 
         def work() -> Made:
             return calculate(found, session.opened, session.cursor, services.settings.folders.audiences, now=now)

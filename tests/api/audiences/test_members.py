@@ -1,13 +1,19 @@
 """Who is in tags and segments: members now and then, sizes, the customer log, overlaps, one customer's own, and why."""
 
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
 from api.access.actors import Level, ScopeChannel
-from tests.api.access.people import other
+from api.audiences.calculation import SECONDS
+from api.filters.evaluator import FilterEvaluator, Session
+from api.storage.audiences import Calculation, Committed, NewVersion, commit_versions, current_versions
+from segment_engine.runtime.limited import Budget
+from tests.api.access.people import other, store_of
 from tests.api.audiences.asking import (
     all_of,
     finished,
@@ -69,6 +75,36 @@ def test_a_changed_rule_moves_members_and_the_log_says_who_came_and_went(client:
     }  # fmt: skip
     assert len(logged) == 2 * len(women) + len(men)
     assert [entry["at"] for entry in logged] == sorted((entry["at"] for entry in logged), reverse=True)
+
+
+def test_members_of_a_night_that_came_between_stay_though_a_job_began_before_it(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segment = smart_segment(client, "女性", WOMEN)["id"]
+    store, session = store_of(client), FilterEvaluator.session
+    nights: list[Committed] = []
+
+    @contextmanager
+    def night_comes(self: FilterEvaluator, budget: Budget | None = None, day: Any = None) -> Iterator[Session]:
+        """A night is published and served behind the back of whoever has just opened the version before."""
+        with session(self, budget, day) as opened:
+            if budget is not None and budget.seconds == SECONDS and not nights:
+                with store.read() as reading:
+                    (current,) = current_versions(reading, [segment]).values()
+                tomorrow = opened.pointer.as_of + timedelta(days=1)
+                night = Calculation(f"{tomorrow:%Y%m%d}-01", tomorrow, datetime.now(UTC), "nightly", "system:nightly")
+                tonight = NewVersion(segment, current.number, 1, current.member_count, 0, 0, "tonight")
+                nights.append(store.write(lambda writing: commit_versions(writing, [tonight], night)))
+            yield opened
+
+    monkeypatch.setattr(FilterEvaluator, "session", night_comes)
+
+    told = recalculated(client, [segment])
+
+    assert [one.done for one in nights] == [[segment]]
+    assert (told["calculated"], told["not_wanted"]) == ([], [segment])
+    with store.read() as reading:
+        assert current_versions(reading, [segment])[segment].trigger == "nightly"
 
 
 def test_sizes_are_of_the_customers_whom_the_caller_sees(client: TestClient) -> None:
