@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -139,15 +140,13 @@ def recalculate(
     from pipelines.stored_audiences import recalculate as recalculated  # noqa: PLC0415
 
     settings = pipeline_settings()
-    with _reporting(), served(settings) as found:
-        now = SystemClock(settings.zone).now()
-        version = found.pointer.version
-        made = recalculated(settings, ids, found.opened, found.connection, version=version, now=now)
+    with _reporting():
+        made = recalculated(settings, ids, partial(served, settings), SystemClock(settings.zone))
     if output is AnswerFormat.JSON:
         typer.echo(as_json(asdict(made)))
     else:
         show_lines(out, recalculated_lines(made))
-    if made.refused or made.unknown:
+    if made.refused or made.overtaken or made.unknown:
         raise typer.Exit(1)
 
 

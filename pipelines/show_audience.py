@@ -46,6 +46,8 @@ def recalculated_lines(made: Recalculated) -> Iterator[str]:
         yield f"{count:>13,}  {one}"
     for one, problems in sorted(made.refused.items()):
         yield from (f"refused {one}: {told_problem(problem)}" for problem in problems)
+    for one in made.overtaken:
+        yield f"not served {one}: something newer came between / 未生效 {one}:其间已有更新的计算或修改"
     for one in made.unknown:
         yield f"refused {one}: not an enabled smart tag or segment with a rule / 不是启用中且有规则的智能标签或分群"
 

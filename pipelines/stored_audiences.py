@@ -1,23 +1,33 @@
 """Tags and segments of the operational store, as the commands `cdp audience …` ask for them and calculate them."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from typing import Protocol
 
 import duckdb
 
 from api.storage.audience_members import static_members
 from api.storage.audience_snapshot import read_snapshot
-from api.storage.audiences import Calculation, StoredAudience, StoredVersion, current_versions, is_there
+from api.storage.audiences import (
+    Calculation,
+    Committed,
+    StoredAudience,
+    StoredVersion,
+    current_versions,
+    is_there,
+)
 from api.storage.calculation import FormerMembers, Made, calculate, commit, read_inputs
 from api.storage.database import Database
+from pipelines.clock import Clock
 from pipelines.operational import operational_store
 from pipelines.settings import PipelineSettings
 from segment_engine.predicates import InAudience
 from segment_engine.problems import Problem
 from segment_engine.runtime.bitmaps import Bitmap, nobody
 from segment_engine.runtime.memberships import read_merges
+from segment_engine.runtime.published import Pointer
 from segment_engine.runtime.version import Opened, customers_of
 from segment_engine.sentences import AudienceNames
 from segment_engine.tree import AudienceKind
@@ -72,56 +82,65 @@ def stored_audiences(settings: PipelineSettings, day: date, moment: datetime | N
             )
 
 
+class ServedVersion(Protocol):
+    """The version that is served, open to be asked."""
+
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection: ...
+    @property
+    def pointer(self) -> Pointer: ...
+    @property
+    def opened(self) -> Opened: ...
+
+
+Opening = Callable[[], AbstractContextManager[ServedVersion]]
+
+
 @dataclass(frozen=True, slots=True)
 class Recalculated:
-    """What came of a calculation: members by audience, and why the others have none."""
+    """What came of a calculation: members by audience, and why the others have none.
+
+    overtaken: those of which something newer is served, or that were disabled or edited meanwhile
+    """
 
     counts: Mapping[int, int]
     refused: Mapping[int, Sequence[Problem]]
+    overtaken: Sequence[int]
     unknown: Sequence[int]
 
 
-def recalculate(
-    settings: PipelineSettings,
-    ids: Sequence[int],
-    opened: Opened,
-    connection: duckdb.DuckDBPyConnection,
-    *,
-    version: str,
-    now: datetime,
-) -> Recalculated:
+def recalculate(settings: PipelineSettings, ids: Sequence[int], opening: Opening, clock: Clock) -> Recalculated:
     """Calculate these and serve them; those that are not smart, enabled and published are unknown."""
     counts: dict[int, int] = {}
     refused: dict[int, Sequence[Problem]] = {}
     with _store(settings) as store:
         if store is None:
-            return Recalculated({}, {}, list(ids))
-        left, known = list(ids), set[int]()
+            return Recalculated({}, {}, [], list(ids))
+        left, calculated = list(ids), set[int]()
         for _ in range(ATTEMPTS):
-            made, behind = _once(settings, store, left, opened, connection, version, now)
+            made, committed = _once(settings, store, left, opening, clock.now())
             refused |= made.refused
-            counts |= {one.audience_id: one.member_count for one in made.versions if one.audience_id not in behind}
-            known |= {*made.refused, *(one.audience_id for one in made.versions)}
-            left = list(behind)
+            counts |= {one: len(made.members[one]) for one in committed.done}
+            calculated |= made.members.keys()
+            left = list(committed.behind)
             if not left:
                 break
-    return Recalculated(counts, refused, [one for one in ids if one not in known])
+    overtaken = sorted(calculated - counts.keys() - refused.keys())
+    return Recalculated(
+        counts, refused, overtaken, [one for one in ids if one not in calculated and one not in refused]
+    )
 
 
 def _once(
-    settings: PipelineSettings,
-    store: Database,
-    ids: Sequence[int],
-    opened: Opened,
-    connection: duckdb.DuckDBPyConnection,
-    version: str,
-    now: datetime,
-) -> tuple[Made, Sequence[int]]:
+    settings: PipelineSettings, store: Database, ids: Sequence[int], opening: Opening, now: datetime
+) -> tuple[Made, Committed]:
+    # First what is served, then the version: whatever a night serves from here on is seen to be newer.
     with store.read() as reading:
         found = read_inputs(reading, ids)
-    made = calculate(found, opened, connection, settings.folders.audiences, now=now)
-    calculation = Calculation(version, opened.as_of.date(), now, "manual", OPERATOR)
-    return made, store.write(lambda writing: commit(writing, made, calculation)).behind
+    with opening() as served:
+        made = calculate(found, served.opened, served.connection, settings.folders.audiences, now=now)
+        calculation = Calculation(served.pointer.version, served.pointer.as_of, now, "manual", OPERATOR)
+    return made, store.write(lambda writing: commit(writing, made, calculation))
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, text
 
-from api.storage.audiences import drop_versions
+from api.storage.audiences import Calculation, NewVersion, commit_versions, drop_versions
 from api.storage.database import Database
 from api.storage.tables.audiences import audience_reference
 from api.storage.tables.clinics import clinic_service
 from pipelines import steps
+from pipelines.audiences import Served, served
 from pipelines.settings import PipelineSettings
+from pipelines.stored_audiences import recalculate
 from pipelines.warehouse import audiences as night_of_audiences
 from pipelines.warehouse.audience_tables import COMMENTS
 from segment_engine.runtime.published import read_pointer
@@ -33,7 +36,7 @@ from tests.audiences import (
     share,
     take_out,
 )
-from tests.conftest import END_ON, MadeOnce
+from tests.conftest import END_ON, MORNING, MadeOnce
 from tests.stores import SqliteStores
 from tests.warehouse.audience_nights import READ_BEFORE, Nights, make_small_night
 
@@ -318,6 +321,38 @@ def test_a_newer_rule_that_was_calculated_between_stays(nights: Nights) -> None:
     assert nights.pointed(1) == nights.keys(OF_MEN)
     nights.night()
     assert nights.wrongs() == []
+
+
+def test_the_command_serves_what_it_calculates_and_tells_the_rest(nights: Nights) -> None:
+    add_audience(nights.store, 1, WOMEN)
+    add_audience(nights.store, 2, WRONG)
+    add_audience(nights.store, 3, is_smart=False)
+
+    told = recalculate(nights.settings, [1, 2, 3], partial(served, nights.settings), MORNING)
+
+    women = nights.keys(OF_WOMEN)
+    assert (told.counts, told.refused.keys(), told.overtaken, told.unknown) == ({1: len(women)}, {2}, [], [3])
+    assert nights.pointed(1) == women
+    assert nights.served()[1].trigger == "manual"
+
+
+def test_the_command_leaves_what_a_night_served_while_it_had_the_version_before_open(nights: Nights) -> None:
+    add_audience(nights.store, 1, WOMEN)
+    nights.night()
+
+    @contextmanager
+    def night_comes() -> Iterator[Served]:
+        with served(nights.settings) as opened:
+            tomorrow = opened.pointer.as_of + timedelta(days=1)
+            newer = Calculation("tomorrow", tomorrow, nights.now, "nightly", "system:nightly")
+            version = NewVersion(1, 1, 1, 0, 0, 0, nights.served()[1].file.replace("-", "_"))
+            nights.store.write(lambda connection: commit_versions(connection, [version], newer))
+            yield opened
+
+    told = recalculate(nights.settings, [1], night_comes, MORNING)
+
+    assert (told.counts, told.overtaken, told.unknown) == ({}, [1], [])
+    assert nights.served()[1].warehouse == "tomorrow"
 
 
 Patch = Callable[[pytest.MonkeyPatch], None]
