@@ -31,7 +31,7 @@ from api.storage.database import Database
 from api.storage.tables.audiences import audience_version
 from segment_engine.problems import Problem
 from segment_engine.runtime.bitmaps import Bitmap, nobody
-from segment_engine.runtime.memberships import DamagedMembershipsError, read_differences
+from segment_engine.runtime.memberships import DamagedMembershipsError, keys_now, read_differences
 
 LOST: Final = Problem(
     "members_lost",
@@ -148,7 +148,10 @@ def _counts(session: Session, one: StoredVersion, scope: Bitmap | None) -> tuple
         changed = read_differences(directory.folder, one.file, [one.audience_id])[one.audience_id]
     except DamagedMembershipsError:
         return None, None, None
-    return len(members), sum(key in scope for key in changed.entered), sum(key in scope for key in changed.left)
+    merges = directory.merges()
+    # As the log tells them: whoever was merged away since is seen by whoever sees the survivor.
+    entered, left = (int(scope.holds(keys_now(keys, merges)).sum()) for keys in (changed.entered, changed.left))
+    return len(members), entered, left
 
 
 def _versions(connection: Connection, audience_id: int, before: int | None, limit: int) -> list[StoredVersion]:

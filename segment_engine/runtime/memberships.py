@@ -101,6 +101,13 @@ def carried(before: Bitmap, merges: Merges, keys: int) -> Bitmap:
     return moved.at_most(keys)
 
 
+def keys_now(keys: Keys, merges: Merges) -> Keys:
+    """The keys that these customers have now, in their order; merges: by the old key, ascending, as they are read."""
+    place = np.searchsorted(merges.old, keys)
+    is_merged = np.append(merges.old, -1)[place] == keys
+    return np.where(is_merged, np.append(merges.new, -1)[place], keys)
+
+
 def difference(before: Bitmap | None, after: Bitmap, merges: Merges) -> Difference:
     """Who entered and who left; before: None where there was no version before."""
     if before is None:

@@ -19,6 +19,7 @@ from segment_engine.runtime.memberships import (
     Merges,
     carried,
     difference,
+    keys_now,
     read_members,
     read_memberships,
     sweep_memberships,
@@ -215,6 +216,15 @@ def test_a_merge_is_told_from_the_rule(case: Merged) -> None:
     found = sets_of(difference(bitmap(case.before), bitmap(case.after), merges_of(case.gone)))
 
     assert found == (case.entered, case.left, case.merged)
+
+
+def test_keys_of_then_are_told_as_whose_they_are_now() -> None:
+    merges = Merges(np.array([3, 8]), np.array([1, 20]))
+
+    told = keys_now(np.array([0, 3, 4, 8, 9]), merges)
+
+    assert told.tolist() == [0, 1, 4, 20, 9]
+    assert keys_now(np.array([0, 3]), NO_MERGES).tolist() == [0, 3]
 
 
 def test_a_survivor_beyond_all_keys_is_nobody() -> None:
