@@ -1,11 +1,12 @@
 """What is told about who is in tags and segments: members now and then, calculations, overlaps. Cut to who is seen."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 from sqlalchemy import Connection, select
 
 from api.audiences.cursor import decode_cursor, encode_cursor
@@ -144,7 +145,15 @@ def _counts(session: Session, one: StoredVersion, scope: Bitmap | None) -> tuple
         changed = read_differences(directory.folder, one.file, [one.audience_id])[one.audience_id]
     except DamagedMembershipsError:
         return None, None, None
-    return len(members), sum(key in scope for key in changed.entered), sum(key in scope for key in changed.left)
+    entered, left = (_seen(keys, scope, directory.keys_now()) for keys in (changed.entered, changed.left))
+    return len(members), entered, left
+
+
+def _seen(keys: npt.NDArray[np.integer[Any]], scope: Bitmap, now: Mapping[int, int]) -> int:
+    """How many of these, each once, are of customers in scope: whoever was merged away by whom they are now."""
+    merged = np.isin(keys, np.fromiter(now, np.int64, len(now)))
+    others = np.intersect1d(keys[~merged], scope.keys(), assume_unique=True)
+    return len(others) + sum(now[key] in scope for key in keys[merged].tolist())
 
 
 def _versions(connection: Connection, audience_id: int, before: int | None, limit: int) -> list[StoredVersion]:
