@@ -7,6 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select, update
 
+from api.access.actors import Level, ScopeChannel
 from api.access.permissions import Permission
 from api.storage.tables.access import actor_role
 from api.storage.tables.audiences import audience
@@ -263,6 +264,18 @@ def test_a_tag_follows_its_customer_through_a_merge_and_back(merged: Merged, idl
     assert (told(idle, merged.lost), told(idle, merged.kept)) == ([of_lost], [of_kept])
 
 
+def test_sizes_count_whoever_was_merged_away_as_who_they_are_now(merged: Merged, idle: TestClient) -> None:
+    smart = make_smart(store_of(idle))
+    calculated(idle, smart, [merged.lost])
+    scope = {**dict.fromkeys(ScopeChannel, Level.ALL), ScopeChannel.LEAD: Level.NONE}
+    headers = other(idle, permissions=(Permission.CUSTOMER_VIEW,), data_scope=scope)
+
+    merged.merge()
+    (told,) = idle.get(f"/v1/audiences/{smart}/calculations", headers=headers).json()["calculations"]
+
+    assert (told["member_count"], told["entered"], told["left"]) == (1, 1, 0)
+
+
 def test_everybody_whom_a_filter_means_is_put_in_and_taken_out_by_a_job(
     client: TestClient, version: duckdb.DuckDBPyConnection
 ) -> None:
@@ -389,3 +402,30 @@ def test_whoever_is_being_erased_is_no_longer_tagged_and_the_answer_that_named_t
     assert rows_of(store_of(idle), tag)[0].one_id == b
     assert idle.post(f"/v1/customers/{a}/tags", json=body, headers=key).status_code == 404
     assert post(idle, place("tag", tag), one_ids=[a]).status_code == 422
+
+
+def test_a_repeated_request_is_answered_as_before_whoever_is_gone_since(idle: TestClient) -> None:
+    tag, (gone,) = make(store_of(idle)), customers(idle, 1)
+    segment = make(store_of(idle), "segment")
+    named = {"kind": "segment", "operator": "in", "segment_ids": [segment]}
+    requests: list[tuple[str, dict[str, Any]]] = [
+        (place("tag", tag), {"one_ids": [gone]}),
+        (place("tag", tag), {"filter": {"combinator": "and", "rules": [named]}}),
+        ("/v1/customers/bulk", {"action": "message_task", "target": {"name": "问候", "text": "您好"},
+                                "selection": {"search": {"segment_ids": [segment]}}}),
+        ("/v1/exports", {"kind": "customers", "format": "csv", "segment_ids": [segment]}),
+    ]  # fmt: skip
+
+    def sent() -> list[Any]:
+        keys = ({"Idempotency-Key": f"again-{number}"} for number in range(len(requests)))
+        return [idle.post(path, json=body, headers=key) for (path, body), key in zip(requests, keys, strict=True)]
+
+    first = sent()
+    post(idle, f"/v1/customers/{gone}/erasure", reason="客户要求")
+    off = update(audience).where(audience.c.id == segment).values(is_enabled=False)
+    store_of(idle).write(lambda connection: connection.execute(off))
+    again = sent()
+
+    assert [answer.status_code for answer in first] == [200, 202, 202, 202]
+    assert [answer.content for answer in again] == [answer.content for answer in first]
+    assert {answer.headers["Idempotency-Replayed"] for answer in again} == {"true"}
