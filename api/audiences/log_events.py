@@ -115,7 +115,12 @@ class Sources:
 
 def events(asked: Asked, sources: Sources) -> Iterator[Event]:
     """The events, newest first; read as far as they are taken."""
-    return heapq.merge(_calculated(asked, sources), _by_hand(asked, sources), key=lambda event: event.place)
+    last: Place | None = None
+    for event in heapq.merge(_calculated(asked, sources), _by_hand(asked, sources), key=lambda event: event.place):
+        # What is written while portions are read moves those behind it: some rows are read once more.
+        if last is None or event.place > last:
+            last = event.place
+            yield event
 
 
 def _calculated(asked: Asked, sources: Sources) -> Iterator[Event]:

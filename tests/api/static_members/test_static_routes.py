@@ -1,16 +1,20 @@
 """Static tags and segments over HTTP, on both stores: who may change what, whom a change meets, what is told of it."""
 
+from datetime import timedelta
 from typing import Any
 
 import duckdb
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 
 from api.access.actors import Level, ScopeChannel
 from api.access.permissions import Permission
+from api.audiences.log_events import Asked, Trigger, events
+from api.audiences.log_service import sources_of
+from api.clock import now
 from api.storage.tables.access import actor_role
-from api.storage.tables.audiences import audience
+from api.storage.tables.audiences import audience, audience_member
 from api.storage.tables.audit import audit_log
 from pipelines.settings import PipelineSettings
 from tests.api.access.people import actor_of, give, other, store_of
@@ -262,6 +266,25 @@ def test_a_tag_follows_its_customer_through_a_merge_and_back(merged: Merged, idl
     assert again == {"added": 0, "already_in": 1}
     assert off == {"removed": 1, "not_in": 0}
     assert (told(idle, merged.lost), told(idle, merged.kept)) == ([of_lost], [of_kept])
+
+
+def test_the_log_tells_nothing_twice_while_somebody_goes_on_tagging(idle: TestClient) -> None:
+    database, (someone, another) = store_of(idle), customers(idle, 2)
+    tag, moment = make(database), now()
+    ended = {"removed_at": moment, "removed_by": "staff:a", "removed_how": "staff"}
+    row = {"audience_id": tag, "one_id": someone, "added_by": "staff:a", "added_how": "staff", **ended}
+    rows = [{**row, "added_at": moment - timedelta(minutes=number)} for number in range(600)]
+    database.write(lambda connection: connection.execute(insert(audience_member), rows))
+    everything = Asked([tag], since=moment - timedelta(days=1), triggers=frozenset({Trigger.STAFF}))
+    state: Any = idle.app.state  # type: ignore[attr-defined]
+
+    with state.filters.session() as session, database.read() as connection:
+        told = events(everything, sources_of(session, connection))
+        first = next(told)
+        post(idle, f"/v1/customers/{another}/tags", tag_ids=[tag])
+        places = [first.place, *(event.place for event in told)]
+
+    assert len(places) == len(set(places)) == 1200
 
 
 def test_sizes_count_whoever_was_merged_away_as_who_they_are_now(merged: Merged, idle: TestClient) -> None:
