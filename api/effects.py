@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from fastapi import Header, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic_core import to_json
-from sqlalchemy import Connection, bindparam, null, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from api.caller import Caller
@@ -80,6 +80,14 @@ class Effects:
     fingerprint: str
     now: datetime
 
+    async def answered(self) -> Response | None:
+        """The answer that was given before, if any: for routes that ask whether they may act before they act.
+
+        What is so by now must not refuse what was done then. Raises InvalidError as `once` does.
+        """
+        stored = await run_in_threadpool(self._found)
+        return None if stored is None else _response(stored)
+
     async def once(self, work: Callable[[Connection], Reply], *, slow: bool = False) -> Response:
         """Do the work, or answer as it was answered before; an error of `work` undoes everything and is not kept.
 
@@ -94,20 +102,24 @@ class Effects:
             stored = await run_in_threadpool(self.database.write, in_transaction)
         else:
             stored = await self.database.write_async(in_transaction)
-        headers = dict(stored["headers"])
-        if stored["replayed"]:
-            headers[REPLAYED] = "true"
-        media_type = "application/json" if stored["body"] is not None else None
-        return Response(stored["body"], status_code=stored["status"], headers=headers, media_type=media_type)
+        return _response(stored)
+
+    @property
+    def _place(self) -> dict[str, str]:
+        return {"at_caller": self.caller.key, "at_operation": self.operation, "at_key": self.key}
+
+    def _found(self) -> dict[str, Any] | None:
+        with self.database.read() as connection:
+            row = connection.execute(_STORED, self._place).mappings().one_or_none()
+        return None if row is None or row["expires_at"] <= self.now else self._told(row)
 
     def _in_transaction(self, connection: Connection, work: Callable[[Connection], Reply]) -> dict[str, Any]:
-        place = {"at_caller": self.caller.key, "at_operation": self.operation, "at_key": self.key}
         if not self._claim(connection):
-            return self._stored(connection, place)
+            return self._told(connection.execute(_STORED, self._place).mappings().one())
         reply = work(connection)
         body = None if reply.body is None else _json(reply.body)
         answer = {"status": reply.status, "headers": dict(reply.headers), "body": body}
-        _ANSWER.run(connection, {**place, **answer, "target": reply.target})
+        _ANSWER.run(connection, {**self._place, **answer, "target": reply.target})
         return {**answer, "replayed": False}
 
     def _claim(self, connection: Connection) -> bool:
@@ -122,11 +134,18 @@ class Effects:
         }
         return bool(_CLAIM[self.database.kind].run(connection, row))
 
-    def _stored(self, connection: Connection, place: Mapping[str, str]) -> dict[str, Any]:
-        row = connection.execute(_STORED, place).mappings().one()
+    def _told(self, row: RowMapping) -> dict[str, Any]:
         if row["fingerprint"] != self.fingerprint:
             raise InvalidError(REUSED_KEY)
         return {"status": row["status"], "headers": row["headers"], "body": row["body"], "replayed": True}
+
+
+def _response(stored: Mapping[str, Any]) -> Response:
+    headers = dict(stored["headers"])
+    if stored["replayed"]:
+        headers[REPLAYED] = "true"
+    media_type = "application/json" if stored["body"] is not None else None
+    return Response(stored["body"], status_code=stored["status"], headers=headers, media_type=media_type)
 
 
 def _claim_of(dialect: Any) -> Prepared:

@@ -63,9 +63,22 @@ _IN_LINE = re.compile(f"[{_CONTROLS}]")
 _IN_LINES = re.compile(f"(?![\\n\\t])[{_CONTROLS}]")
 
 
+_UNSEEN = frozenset({"Cc", "Cf", "Me", "Mn", "Zl", "Zp", "Zs"})
+# Letters and signs by their category, and blank or without a width all the same.
+_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+
+
+def _is_visible(sign: str) -> bool:
+    """Whether a sign shows by itself; joiners, selectors and marks need another one."""
+    return unicodedata.category(sign) not in _UNSEEN and sign not in _BLANK
+
+
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Text of `min` to `max` code points after composing and trimming; line breaks and tabs only with `lines`."""
+    """Text of `min` to `max` code points after composing and trimming; line breaks and tabs only with `lines`.
+
+    What shows nothing at all is empty.
+    """
 
     min: int
     max: int
@@ -83,7 +96,7 @@ class Text:
             text = text.replace("\r\n", "\n")
         if (_IN_LINES if self.lines else _IN_LINE).search(text):
             raise PydanticCustomError("control_character", "Text must not contain control characters")
-        return text
+        return text if any(map(_is_visible, text)) else ""
 
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")

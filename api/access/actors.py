@@ -60,6 +60,11 @@ class Reach:
     clinic_id: str | None = None
     staff_id: str | None = None
 
+    def is_within(self, others: "frozenset[Reach]") -> bool:
+        """Whether one of the others reaches all of these customers by itself."""
+        wider = (Reach(self.channel, Level.ALL), Reach(self.channel, Level.CLINIC, clinic_id=self.clinic_id))
+        return self in others or any(one in others for one in wider)
+
 
 @dataclass(frozen=True, slots=True)
 class Actor:
@@ -99,6 +104,11 @@ class Actor:
     def reaches_everybody(self, permission: Permission) -> bool:
         """Whether the permission reaches every customer of every channel."""
         return {Reach(channel, Level.ALL) for channel in ScopeChannel} <= self.reaches(permission)
+
+    def covers(self, permission: Permission, other: Permission) -> bool:
+        """Whether the one permission reaches everybody whom the other one reaches; somebody, at least."""
+        mine, theirs = self.reaches(permission), self.reaches(other)
+        return bool(mine) and all(reach.is_within(mine) for reach in theirs)
 
     def caller(self, request_id: str | None, address: str | None) -> Caller:
         return Caller(self.kind, self.id, self.name, request_id, address)

@@ -89,6 +89,18 @@ def visible_classes(actor: Actor) -> frozenset[str]:
     return frozenset(name for name in CLASSES if all(map(actor.reaches, permissions_for_class(name))))
 
 
+def authored_classes(actor: Actor) -> frozenset[str]:
+    """The classes of fields that the caller may write rules about: it sees their own values of all whom it views.
+
+    A rule is calculated over everybody, and who is in tells the value: of nobody may that be told to the rule's writer.
+    """
+    return frozenset(
+        name
+        for name, needed in CLASSES.items()
+        if all(actor.covers(permission, Permission.CUSTOMER_VIEW) for permission in needed)
+    )
+
+
 def may_use_raw(actor: Actor, field: str) -> bool:
     """Whether the caller may filter, sort, group or export by the field's own value, for some customers at least.
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from api.access.actors import Actor
-from api.access.masking import visible_classes
+from api.access.masking import authored_classes, visible_classes
 from api.audiences.rule_schemas import RuleShown, SentenceShown
 from api.catalogue.options import labels_of
 from api.jobs.schemas import ProblemShown
@@ -67,11 +67,11 @@ class Filters:
         self._zone = zone
 
     def checked(self, document: Any, known: Mapping[int, Named]) -> CheckedGroup:
-        """What a filter that the caller wrote means.
+        """What a rule that the caller wrote means; it names only fields seen of everybody whom the caller views.
 
         Raises InvalidFilterError with everything wrong, NothingPublishedError, DamagedCatalogError.
         """
-        return check(document, self._opened.catalog, _asking(visible_classes(self._actor), known), LIMITS)
+        return check(document, self._opened.catalog, _asking(authored_classes(self._actor), known), LIMITS)
 
     def faults(self, document: Any, known: Mapping[int, Named]) -> tuple[Problem, ...]:
         """What is wrong with a stored filter, whoever asks."""

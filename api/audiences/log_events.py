@@ -52,7 +52,7 @@ class Trigger(StrEnum):
 
 OF_CALCULATIONS: Final = frozenset({Trigger.NIGHTLY, Trigger.MANUAL, Trigger.DEFINITION})
 
-Place = tuple[int, int, int, int, int]
+Place = tuple[int, int, int, int, int, int]
 """Where an event stands, ascending: the newest first, then a place of its own among those of one moment."""
 
 
@@ -115,7 +115,12 @@ class Sources:
 
 def events(asked: Asked, sources: Sources) -> Iterator[Event]:
     """The events, newest first; read as far as they are taken."""
-    return heapq.merge(_calculated(asked, sources), _by_hand(asked, sources), key=lambda event: event.place)
+    last: Place | None = None
+    for event in heapq.merge(_calculated(asked, sources), _by_hand(asked, sources), key=lambda event: event.place):
+        # What is written while portions are read moves those behind it: some rows are read once more.
+        if last is None or event.place > last:
+            last = event.place
+            yield event
 
 
 def _calculated(asked: Asked, sources: Sources) -> Iterator[Event]:
@@ -147,7 +152,7 @@ def _of_version(asked: Asked, version: StoredVersion, found: Difference, now: Ma
         if asked.change in (None, change):
             for key in keys.tolist():
                 event = Event(
-                    place=(-number_of(version.computed_at), 0, version.audience_id, rank, key),
+                    place=(-number_of(version.computed_at), 0, version.audience_id, -version.number, rank, key),
                     at=version.computed_at,
                     audience_id=version.audience_id,
                     change=change,
@@ -202,7 +207,11 @@ def _versions(asked: Asked, store: Connection, only: Collection[tuple[int, int]]
     if only is not None and len(only) <= _LISTED:
         wanted.append(tuple_(columns.audience_id, columns.number).in_(list(only)))
     named = None if only is None else frozenset(only)
-    query = select(audience_version).where(*wanted).order_by(columns.computed_at.desc(), columns.audience_id)
+    query = (
+        select(audience_version)
+        .where(*wanted)
+        .order_by(columns.computed_at.desc(), columns.audience_id, columns.number.desc())
+    )
     for rows in _portions(store, query, _VERSIONS):
         yield from (version_of(row) for row in rows if named is None or (row["audience_id"], row["number"]) in named)
 
@@ -218,7 +227,7 @@ def _by_hand(asked: Asked, sources: Sources) -> Iterator[Event]:
                 continue  # erased, or not published yet
             rank = 0 if row["change"] == Change.ENTERED else 1
             event = Event(
-                place=(-number_of(row["at"]), 1, -row["id"], rank, 0),
+                place=(-number_of(row["at"]), 1, -row["id"], rank, 0, 0),
                 at=row["at"],
                 audience_id=row["audience_id"],
                 change=Change(row["change"]),

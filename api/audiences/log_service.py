@@ -29,7 +29,7 @@ KEPT: Final = timedelta(days=180)
 """How far back the log is told where nobody says otherwise (S003 5.1.1)."""
 
 _FEW: Final = 1_000
-_PLACE: Final = (int, int, int, int, int)
+_PLACE: Final = (int, int, int, int, int, int)
 
 CHANGES: Final = {Change.ENTERED: "进入", Change.LEFT: "离开"}
 TRIGGERS: Final = {
@@ -83,9 +83,7 @@ def log_page(session: Session, asker: Asker, store: Connection, query: LogQuery,
 def sources_of(session: Session, store: Connection) -> Sources:
     """Where the log of this version is read from."""
     directory = directory_of(session)
-    merges = directory.merges()
-    now = dict(zip(merges.old.tolist(), merges.new.tolist(), strict=True))
-    return Sources(store, session.cursor, directory.folder, now)
+    return Sources(store, session.cursor, directory.folder, directory.keys_now())
 
 
 def _whom(session: Session, asker: Asker, query: LogQuery) -> _Whom:

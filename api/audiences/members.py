@@ -6,7 +6,7 @@ here.
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import nullcontext
 from datetime import date, datetime
 from typing import Any, Final, Protocol
@@ -127,6 +127,11 @@ class Members:
     def forget(self) -> None:
         """Keep nothing of what was read."""
         self._kept = _Kept(MEMORY)
+
+    def keys_now(self) -> Mapping[int, int]:
+        """Whose the keys of customers are who were merged away, in the version that is served."""
+        merges = self.merges()
+        return dict(zip(merges.old.tolist(), merges.new.tolist(), strict=True))
 
     def merges(self) -> Merges:
         """Who was merged into whom, in the version that is served."""

@@ -14,14 +14,17 @@ from api.audiences.named import NO_AUDIENCE, Named, by_ids, operator_names
 from api.customers.asking import Asker
 from api.customers.repository import one_customer
 from api.customers.service import NO_CUSTOMER, permissions_on
-from api.errors import ConflictError, NotFoundError
+from api.errors import ConflictError, InvalidError, NotFoundError
 from api.filters.evaluator import Session
 from api.filters.explained import told_node
 from api.filters.personal import classes_with
+from api.filters.refusals import told_at
 from api.filters.schemas import Explanation
 from api.storage.audiences import StoredVersion, current_versions, stored_rules, usable_audiences
+from segment_engine.checked import CheckedGroup
 from segment_engine.problems import Problem
-from segment_engine.runtime.explain import Telling
+from segment_engine.runtime.explain import NotACustomerThenError, OfExcludedClinicsError, Telling
+from segment_engine.runtime.explanation import Explanation as Explained
 from segment_engine.runtime.memberships import DamagedMembershipsError
 from segment_engine.runtime.version import asking_for
 
@@ -30,6 +33,12 @@ NOT_SMART: Final = Problem(
     "/path/audience_id",
     "静态标签与分群由员工维护,没有规则",
     "A static tag or segment has no rule: people put customers in.",
+)
+NOT_PUBLISHED: Final = Problem(
+    "audience_not_published", "/path/audience_id", "规则尚未发布", "Its rule was never published."
+)
+DISABLED: Final = Problem(
+    "audience_disabled", "/path/audience_id", "已禁用,启用后才有命中原因", "It is disabled: enable it to be told why."
 )
 _EVER: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -53,7 +62,9 @@ def own_audiences(session: Session, asker: Asker, store: Connection, one_id: str
 
 
 def why_answer(session: Session, asker: Asker, store: Connection, one_id: str, audience_id: int) -> WhyAnswer:
-    """Why one customer is in a smart tag or segment; raises NotFoundError, ConflictError for a static one.
+    """Why one customer is in a smart tag or segment.
+
+    Raises NotFoundError, InvalidError for whom no filter is asked of, ConflictError for one without a rule that counts.
 
     Rules are told as far as the caller sees the fields that they name; of others only whether they hold is kept back.
     """
@@ -63,12 +74,12 @@ def why_answer(session: Session, asker: Asker, store: Connection, one_id: str, a
     if found is None or found.is_deleted:
         raise NotFoundError(NO_AUDIENCE)
     rules = stored_rules(store, [audience_id])
-    if not found.is_smart or not rules:
-        raise ConflictError(NOT_SMART)
+    if not rules:
+        raise ConflictError(_without_rule(found))
     classes = classes_with(permissions_on(row, granted))
     checked = session.checked(rules[0].document, session.served.catalog.permissions, asker.known)
     telling = Telling(asking_for(session.opened, permissions=classes), asker.known.names, asker.labels(session))
-    explained = session.explain(checked, row["customer_key"], telling)
+    explained = _explained(session, checked, row["customer_key"], telling)
     version = current_versions(store, [audience_id]).get(audience_id)
     return WhyAnswer(
         audience=found.shown(),
@@ -83,6 +94,21 @@ def why_answer(session: Session, asker: Asker, store: Connection, one_id: str, a
             root=told_node(explained.root),
         ),
     )
+
+
+def _explained(session: Session, checked: CheckedGroup, key: int, telling: Telling) -> Explained:
+    try:
+        return session.explain(checked, key, telling)
+    except NotACustomerThenError as error:
+        raise NotFoundError(told_at(error.problem, "/path/one_id")) from None
+    except OfExcludedClinicsError as error:
+        raise InvalidError(told_at(error.problem, "/path/one_id")) from None
+
+
+def _without_rule(found: Named) -> Problem:
+    if not found.is_smart:
+        return NOT_SMART
+    return NOT_PUBLISHED if found.definition is None else DISABLED
 
 
 def _require_customer(session: Session, asker: Asker, one_id: str) -> dict[str, Any]:

@@ -56,6 +56,8 @@ async def tag_customer(
     settings: Settings,
 ) -> Response:
     """Put static tags on a customer; those that are on stay as they are / 给客户打标签."""
+    if (before := await effects.answered()) is not None:
+        return before
     person = await run_in_threadpool(one_person, reader, store, actor, one_id, Permission.CUSTOMER_TAG)
     secret = tenant_secret(settings)
 

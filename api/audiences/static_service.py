@@ -36,6 +36,8 @@ class Changes:
 
     async def members(self, effects: Effects, target: Target, selection: Selection) -> Response:
         """Those who are named at once, all of a filter or search as a job; raises ApiError."""
+        if (before := await effects.answered()) is not None:
+            return before
         if selection.one_ids is not None:
             return await self._at_once(effects, target, selection.one_ids)
         await self._check(target.kind.permission, selection)
@@ -45,6 +47,8 @@ class Changes:
 
     async def upload(self, effects: Effects, target: Target, upload: Upload) -> Response:
         """Those in a table that was sent, as a job; raises ApiError."""
+        if (before := await effects.answered()) is not None:
+            return before
         await run_in_threadpool(self._check_target, target)
         column = await run_in_threadpool(read_upload, upload.file, HEADINGS)
         found = await run_in_threadpool(matched, self._services, self._actor, target.kind.permission, column)
@@ -55,6 +59,8 @@ class Changes:
 
     async def message(self, effects: Effects, task: MessageTask, selection: Selection) -> Response:
         """One message for each, as a job; raises ApiError."""
+        if (before := await effects.answered()) is not None:
+            return before
         await self._check(Permission.CUSTOMER_MESSAGE, selection)
 
         def work(connection: Connection) -> Job:

@@ -68,6 +68,7 @@ def find_filter(connection: Connection, caller: Caller, filter_id: str) -> Row:
 
 def create_filter(connection: Connection, caller: Caller, body: SavedFilterInput, *, now: datetime) -> Row:
     """Keep a filter that was checked; raises ConflictError for a name that the caller has used, or for too many."""
+    repository.hold_owner(connection, caller.key)
     if repository.count(connection, caller.key) >= MOST:
         raise ConflictError(TOO_MANY)
     row = repository.insert_filter(connection, caller, _columns(body), now=now)
@@ -87,6 +88,7 @@ def edit_filter(
     now: datetime,
 ) -> Row:
     """The whole filter anew, by its owner; raises as `create_filter`, NotFoundError, and for a stale version."""
+    repository.hold_owner(connection, caller.key)
     row = _own(connection, caller, filter_id)
     require_version(row["version"], if_match)
     if repository.is_taken(connection, caller.key, body.name, besides=filter_id):

@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -12,6 +12,16 @@ from api.caller import Caller
 from api.storage.tables.customer_list import saved_filter
 
 Row = dict[str, Any]
+_LOCK: Final = 0x73_61_76_65
+
+
+def hold_owner(connection: Connection, owner: str) -> None:
+    """Let nobody else change the owner's filters until the transaction ends; SQLite has one writer anyway.
+
+    How many they are and what they are called is about all of them. Not where writes go in groups.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(owner, _LOCK))))
 
 
 def visible(connection: Connection, owner: str) -> list[Row]:

@@ -45,6 +45,8 @@ async def create_saved_filter(
     body: SavedFilterInput, asker: CurrentAsker, effects: CurrentEffects, reader: Reader, catalogs: Catalogs
 ) -> Response:
     """Keep a filter under a name / 保存常用筛选."""
+    if (before := await effects.answered()) is not None:
+        return before
     catalog = await run_in_threadpool(_catalog, reader, catalogs)
     await run_in_threadpool(saved.require_sound, body, asker, catalog)
 
@@ -53,7 +55,7 @@ async def create_saved_filter(
         made = saved.shown(row, effects.caller, asker, catalog)
         return Reply(made, 201, {"ETag": etag(made.version), "Location": f"/v1/customers/filters/{made.id}"})
 
-    return await effects.once(work)
+    return await effects.once(work, slow=True)
 
 
 @router.get("/{filter_id}", responses=answers(404))

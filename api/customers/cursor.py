@@ -35,6 +35,7 @@ class CustomerCursor:
             of_sort, value, key = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
             if value is not None and sort is not Sort.NAME:
                 value = datetime.fromisoformat(value)
+            str(value).encode()  # half a surrogate pair is no text
         except (ValueError, TypeError, binascii.Error, RecursionError) as error:
             raise InvalidCursorError(text) from error
         wrong_value = isinstance(value, datetime) and value.tzinfo is None

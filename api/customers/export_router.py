@@ -44,6 +44,8 @@ async def start_export(
     wake: WakeWorkers,
 ) -> Response:
     """Export customers as XLSX or CSV; the job's result has a link to the file / 导出客户."""
+    if (before := await effects.answered()) is not None:
+        return before
 
     def counted(budget: Budget) -> int:
         asker = asker_of(actor, effects.database, filters.audiences, Permission.CUSTOMER_EXPORT)

@@ -101,6 +101,7 @@ def test_channel_keeps_only_customers_known_through_it(client: TestClient) -> No
         (f"cursor={cursor('created_at', 7, 1)}", "/query/cursor", "invalid_cursor"),
         (f"cursor={cursor('name', '唐三', 1)}", "/query/cursor", "invalid_cursor"),
         (f"sort=name&cursor={cursor('name', [], 1)}", "/query/cursor", "invalid_cursor"),
+        (f"sort=name&cursor={cursor('name', chr(0xD800), 1)}", "/query/cursor", "invalid_cursor"),
         ("sort=phone", "/query/sort", "enum"),
         ("phone=abc", "/query/phone", "not_a_phone"),
         ("phone=%2B", "/query/phone", "string_too_short"),

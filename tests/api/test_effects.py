@@ -97,3 +97,18 @@ def test_an_answer_without_a_body_stays_without(database: Database) -> None:
     for _ in range(2):
         answer = once(effects(database), lambda _: Reply(status=204))
         assert (answer.status_code, answer.body) == (204, b"")
+
+
+def test_what_was_answered_is_told_without_doing_anything(database: Database) -> None:
+    before = asyncio.run(effects(database).answered())
+    done = once(effects(database), count)
+
+    found = asyncio.run(effects(database, now=NOON + timedelta(hours=1)).answered())
+    expired = asyncio.run(effects(database, now=NOON + KEEP).answered())
+
+    assert before is None and expired is None and found is not None
+    assert (found.status_code, found.body) == (done.status_code, done.body)
+    assert found.headers["idempotency-replayed"] == "true"
+    assert counted(database) == 1
+    with pytest.raises(InvalidError):
+        asyncio.run(effects(database, fingerprint="f2").answered())

@@ -28,6 +28,8 @@ def client(tmp_path: Path) -> TestClient:
         ("name", "一二三四五六七八九十", "一二三四五六七八九十"),
         ("name", "😀" * 10, "😀" * 10),
         ("name", "e\u0301" * 10, "é" * 10),
+        ("name", "👨\u200d👩\u200d👧", "👨\u200d👩\u200d👧"),
+        ("name", "\ue000", "\ue000"),
         ("notes", "a\r\nb\tc", "a\nb\tc"),
         ("raw", "  cafe\u0301\n ", "  café\n "),
         ("channel", "patient", "patient"),
@@ -52,6 +54,7 @@ def test_a_value_of_the_right_type_passes(client: TestClient, member: str, given
 @pytest.mark.parametrize(
     ("member", "value", "code"),
     [
+        *(("name", blank, "string_too_short") for blank in ("\u3000", "\u200d", "\ufe0f\u00ad", "\u3164", "\u2800")),
         ("count", True, "int_type"),
         ("count", "1", "int_type"),
         ("count", 1.0, "int_type"),

@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import update
 
 from api.access.actors import Level, ScopeChannel
 from api.audiences.calculation import SECONDS
+from api.clock import now
 from api.filters.evaluator import FilterEvaluator, Session
 from api.storage.audiences import Calculation, Committed, NewVersion, commit_versions, current_versions
+from api.storage.tables.audiences import audience_version
 from segment_engine.runtime.limited import Budget
 from tests.api.access.people import other, store_of
 from tests.api.audiences.asking import (
@@ -239,3 +242,48 @@ def test_who_is_lost_is_said_to_be_lost(client: TestClient) -> None:
 
     assert (lost.status_code, found(lost)) == (409, {("members_lost", "")})
     assert again["calculated"][0]["member_count"] == len(members(client, segment)) > 0
+
+
+def test_calculations_of_one_moment_are_all_in_the_log_page_by_page(client: TestClient) -> None:
+    segment = smart_segment(client, "性别", WOMEN)["id"]
+    republished(client, segment, MEN)
+    women, men = search(client, advanced=WOMEN), search(client, advanced=MEN)
+    # A night that somebody's calculation overtook takes that one's moment.
+    same = update(audience_version).where(audience_version.c.audience_id == segment).values(computed_at=now())
+    store_of(client).write(lambda connection: connection.execute(same))
+
+    logged = log_entries(client, audience_id=str(segment))
+
+    assert len(logged) == 2 * women + men
+    definitions = [entry["definition"] for entry in logged]
+    assert definitions == sorted(definitions, reverse=True)
+
+
+def test_nobody_is_asked_why_whose_clinics_are_all_left_out(client: TestClient) -> None:
+    segment = smart_segment(client, "女性", WOMEN)["id"]
+    clinic = next(one for one in client.get("/v1/clinics").json()["clinics"] if not one["is_headquarters"])
+    asked = {"clinic_id": clinic["clinic_id"], "limit": 200}
+    whose = [one["one_id"] for one in client.get("/v1/customers", params=asked).json()["customers"]]
+    ended = {"status": "ended", "since": "2020-01-01"}
+    send(client, "PUT", f"/v1/clinics/{clinic['clinic_id']}/service", ended, **{"If-Match": '"1"'})
+
+    answers = [client.get(f"/v1/customers/{one}/audiences/{segment}/explanation") for one in whose[:20]]
+
+    refused = [answer for answer in answers if answer.status_code != 200]
+    assert refused
+    assert {answer.status_code for answer in refused} == {422}
+    assert all(found(answer) == {("of_excluded_clinics", "/path/one_id")} for answer in refused)
+
+
+def test_why_is_told_by_a_rule_that_counts_only(client: TestClient) -> None:
+    segment = smart_segment(client, "女性", WOMEN)["id"]
+    drafted = send(client, "POST", "/v1/segments", {"is_smart": True, "name": "以后"})["id"]
+    send(client, "POST", f"/v1/segments/{segment}/disable", None, **{"If-Match": '"1"'})
+    someone = client.get("/v1/customers", params={"limit": "1"}).json()["customers"][0]["one_id"]
+
+    disabled, unpublished = (
+        client.get(f"/v1/customers/{someone}/audiences/{one}/explanation") for one in (segment, drafted)
+    )
+
+    assert (disabled.status_code, found(disabled)) == (409, {("audience_disabled", "/path/audience_id")})
+    assert (unpublished.status_code, found(unpublished)) == (409, {("audience_not_published", "/path/audience_id")})

@@ -5,8 +5,9 @@ from typing import Any
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
+from api.access.actors import ScopeChannel
 from api.storage.tables.jobs import job
-from tests.api.access.people import audited, other, store_of
+from tests.api.access.people import audited, give, other, store_of
 from tests.api.audiences.conftest import MEN, WOMEN, a_segment, match, naming, post
 from tests.api.conftest import MakeClient
 from tests.api.probe import found
@@ -232,3 +233,24 @@ def test_static_segments_need_no_published_version_and_rules_do(make_client: Mak
     assert smart.status_code == 503
     assert without.json()["is_enabled"] is False
     assert [one["name"] for one in client.get("/v1/segments").json()["segments"]] == ["静态", "智能"]
+
+
+def test_who_sees_phones_at_one_clinic_only_writes_no_rule_that_would_tell_those_of_another(client: TestClient) -> None:
+    clinic, another = sorted(one["clinic_id"] for one in client.get("/v1/clinics").json()["clinics"])[:2]
+    may = ("customer.view", "customer.phone.view", "segment.manage")
+    told: dict[str, Any] = {
+        "permissions": may,
+        "clinic_id": clinic,
+        "data_scope": dict.fromkeys(ScopeChannel, "clinic"),
+    }
+    of_one, of_two = other(client, **told), other(client, **told)
+    give(client, of_two, "analyst", another)
+
+    made, refused = (
+        post(client, "/v1/segments", {"is_smart": True, "name": name, "filter": BY_PHONE}, headers)
+        for name, headers in (("本院", of_one), ("两院", of_two))
+    )
+
+    assert made.status_code == 201
+    assert (refused.status_code, found(refused)) == (422, {("field_not_permitted", "/filter/rules/0/field")})
+    assert client.post("/v1/filters/preview", json={"filter": BY_PHONE}, headers=of_two).status_code == 200

@@ -10,6 +10,7 @@ from api.storage.tables.customer_list import saved_filter
 from tests.api.access.people import audited, once, other, store_of
 from tests.api.conftest import MakeClient
 from tests.api.filters.documents import Json, all_of, first_visits, is_
+from tests.at_once import at_once
 
 FILTERS = "/v1/customers/filters"
 NINE = all_of(*(is_("city", "neq", f"城市{number}") for number in range(9)))
@@ -186,3 +187,42 @@ def test_the_audit_log_names_the_filter_and_none_of_its_values(client: TestClien
     assert rows[1]["before"] == {"name": "姓王", "shared": False}
     assert rows[1]["after"] == {"name": "姓李", "shared": False}
     assert "王老五" not in str(rows)
+
+
+def test_two_who_keep_the_hundredth_at_once_do_not_keep_a_hundred_and_one(client: TestClient) -> None:
+    made = keep(client, "甲").json()
+
+    def fill(connection: Any) -> None:
+        row = dict(connection.execute(select(saved_filter)).mappings().one())
+        rows = [{**row, "id": f"sf_{number}", "name": f"第{number}"} for number in range(98)]
+        connection.execute(saved_filter.insert(), rows)
+
+    store_of(client).write(fill)
+
+    answers = at_once(lambda name: keep(client, name), [f"第{number}个" for number in range(8)])
+
+    assert sorted(answer.status_code for answer in answers) == [201, *[409] * 7]
+    assert len(names(client)) == 100
+    assert made["name"] in names(client)
+
+
+def test_names_stay_different_while_filters_are_renamed_at_once(client: TestClient) -> None:
+    ids = [keep(client, f"第{number}").json()["id"] for number in range(8)]
+
+    answers = at_once(lambda one: edit(client, one, 1, name="同名"), ids)
+
+    assert sorted(answer.status_code for answer in answers) == [200, *[409] * 7]
+    assert names(client).count("同名") == 1
+
+
+def test_a_repeated_request_is_answered_as_before_although_its_segment_is_gone(client: TestClient) -> None:
+    made = client.post("/v1/segments", json={"is_smart": False, "name": "手工"}, headers=once())
+    segment = {"kind": "segment", "operator": "in", "segment_ids": [made.json()["id"]]}
+    body, headers = {"name": "甲", "advanced": all_of(segment)}, once("same")
+    first = client.post(FILTERS, json=body, headers=headers)
+    client.delete(made.headers["location"], headers={"If-Match": made.headers["etag"]})
+
+    second = client.post(FILTERS, json=body, headers=headers)
+
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert (second.json(), second.headers["Idempotency-Replayed"]) == (first.json(), "true")

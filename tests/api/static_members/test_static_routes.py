@@ -1,15 +1,20 @@
 """Static tags and segments over HTTP, on both stores: who may change what, whom a change meets, what is told of it."""
 
+from datetime import timedelta
 from typing import Any
 
 import duckdb
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 
+from api.access.actors import Level, ScopeChannel
 from api.access.permissions import Permission
+from api.audiences.log_events import Asked, Trigger, events
+from api.audiences.log_service import sources_of
+from api.clock import now
 from api.storage.tables.access import actor_role
-from api.storage.tables.audiences import audience
+from api.storage.tables.audiences import audience, audience_member
 from api.storage.tables.audit import audit_log
 from pipelines.settings import PipelineSettings
 from tests.api.access.people import actor_of, give, other, store_of
@@ -263,6 +268,37 @@ def test_a_tag_follows_its_customer_through_a_merge_and_back(merged: Merged, idl
     assert (told(idle, merged.lost), told(idle, merged.kept)) == ([of_lost], [of_kept])
 
 
+def test_the_log_tells_nothing_twice_while_somebody_goes_on_tagging(idle: TestClient) -> None:
+    database, (someone, another) = store_of(idle), customers(idle, 2)
+    tag, moment = make(database), now()
+    ended = {"removed_at": moment, "removed_by": "staff:a", "removed_how": "staff"}
+    row = {"audience_id": tag, "one_id": someone, "added_by": "staff:a", "added_how": "staff", **ended}
+    rows = [{**row, "added_at": moment - timedelta(minutes=number)} for number in range(600)]
+    database.write(lambda connection: connection.execute(insert(audience_member), rows))
+    everything = Asked([tag], since=moment - timedelta(days=1), triggers=frozenset({Trigger.STAFF}))
+    state: Any = idle.app.state  # type: ignore[attr-defined]
+
+    with state.filters.session() as session, database.read() as connection:
+        told = events(everything, sources_of(session, connection))
+        first = next(told)
+        post(idle, f"/v1/customers/{another}/tags", tag_ids=[tag])
+        places = [first.place, *(event.place for event in told)]
+
+    assert len(places) == len(set(places)) == 1200
+
+
+def test_sizes_count_whoever_was_merged_away_as_who_they_are_now(merged: Merged, idle: TestClient) -> None:
+    smart = make_smart(store_of(idle))
+    calculated(idle, smart, [merged.lost])
+    scope = {**dict.fromkeys(ScopeChannel, Level.ALL), ScopeChannel.LEAD: Level.NONE}
+    headers = other(idle, permissions=(Permission.CUSTOMER_VIEW,), data_scope=scope)
+
+    merged.merge()
+    (told,) = idle.get(f"/v1/audiences/{smart}/calculations", headers=headers).json()["calculations"]
+
+    assert (told["member_count"], told["entered"], told["left"]) == (1, 1, 0)
+
+
 def test_everybody_whom_a_filter_means_is_put_in_and_taken_out_by_a_job(
     client: TestClient, version: duckdb.DuckDBPyConnection
 ) -> None:
@@ -389,3 +425,30 @@ def test_whoever_is_being_erased_is_no_longer_tagged_and_the_answer_that_named_t
     assert rows_of(store_of(idle), tag)[0].one_id == b
     assert idle.post(f"/v1/customers/{a}/tags", json=body, headers=key).status_code == 404
     assert post(idle, place("tag", tag), one_ids=[a]).status_code == 422
+
+
+def test_a_repeated_request_is_answered_as_before_whoever_is_gone_since(idle: TestClient) -> None:
+    tag, (gone,) = make(store_of(idle)), customers(idle, 1)
+    segment = make(store_of(idle), "segment")
+    named = {"kind": "segment", "operator": "in", "segment_ids": [segment]}
+    requests: list[tuple[str, dict[str, Any]]] = [
+        (place("tag", tag), {"one_ids": [gone]}),
+        (place("tag", tag), {"filter": {"combinator": "and", "rules": [named]}}),
+        ("/v1/customers/bulk", {"action": "message_task", "target": {"name": "问候", "text": "您好"},
+                                "selection": {"search": {"segment_ids": [segment]}}}),
+        ("/v1/exports", {"kind": "customers", "format": "csv", "segment_ids": [segment]}),
+    ]  # fmt: skip
+
+    def sent() -> list[Any]:
+        keys = ({"Idempotency-Key": f"again-{number}"} for number in range(len(requests)))
+        return [idle.post(path, json=body, headers=key) for (path, body), key in zip(requests, keys, strict=True)]
+
+    first = sent()
+    post(idle, f"/v1/customers/{gone}/erasure", reason="客户要求")
+    off = update(audience).where(audience.c.id == segment).values(is_enabled=False)
+    store_of(idle).write(lambda connection: connection.execute(off))
+    again = sent()
+
+    assert [answer.status_code for answer in first] == [200, 202, 202, 202]
+    assert [answer.content for answer in again] == [answer.content for answer in first]
+    assert {answer.headers["Idempotency-Replayed"] for answer in again} == {"true"}
