@@ -68,8 +68,12 @@ _SELECTS = {
     # with, and what there is now is the state that the last night would start from.
     "night": "select night, '', 'whole', '', summary from {source}",
     "settled": "select * from {source}",
-    # An id that only the erased person was given leads nowhere.
-    "handed_out": "select * from {source} where founder_key not in (select key from erased_key)",
+    # An id that only the erased person was given leads nowhere; its customer_key stays taken.
+    "handed_out": """
+        select one_id, case when gone.key is null then founder_key else '' end, generation, customer_key
+        from {source} as state
+        left join erased_key as gone on state.founder_key = gone.key
+    """,
 }
 _UNTIED = "gone.key is null and via.key is null"
 _TWINS = ("assignment", "registry", "value_state", "conflict", "carried", "override_seen")

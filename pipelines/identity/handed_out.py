@@ -1,8 +1,9 @@
 """Ids that an earlier run of the night gave out and this one did not: they lead to who their founder is now.
 
 A night that runs again starts from the state before it, so an id it minted is minted again or belongs to nobody. But
-the day's runs are published, and an id that somebody wrote down must lead to its customer for ever. Which ids these are
-is noted when the night is taken back (`state.py`).
+the day's runs are published: an id that somebody wrote down must lead to its customer for ever, and a customer_key must
+never mean somebody else, since memberships are sets of keys. Which ids these are is noted with their keys when the
+night is taken back (`state.py`); one that is minted again keeps its key (`labels.py`).
 """
 
 import duckdb
@@ -13,7 +14,7 @@ from pipelines.identity.state import State, Way
 def register_handed_out(con: duckdb.DuckDBPyConnection, state: State, *, way: Way) -> None:
     """Register them as merged into the id that the founder's record has, and log it; without a record they wait for it.
 
-    Needs the night's assignment, registry and events. Numbered after the ids that the night minted.
+    Needs the night's assignment, registry and events.
     """
     registry, assignment, event = state.now("registry"), state.now("assignment"), state.now("event")
     con.execute(_LOST.format(handed_out=state.now("handed_out"), registry=registry, assignment=assignment))
@@ -26,17 +27,9 @@ def register_handed_out(con: duckdb.DuckDBPyConnection, state: State, *, way: Wa
 
 _LOST = """
     create or replace temp table night_lost_id as
-    with
-    lost as (
-        select distinct one_id, founder_key, generation
-        from {handed_out}
-        anti join {registry} as registry using (one_id)
-    )
+    with lost as (from {handed_out} anti join {registry} as registry using (one_id))
     select
         lost.*,
-        (
-            (select coalesce(max(customer_key), -1) from {registry}) + row_number() over (order by lost.one_id)
-        )::integer as customer_key,
         founder.one_id as target,
         founder.reason_value_type,
         founder.reason_value_masked,

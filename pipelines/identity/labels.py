@@ -45,7 +45,7 @@ def label_components(
             "was_present": records.was_present.astype(np.int8),
         },
     )
-    assignment, registry, untouched = state.before("assignment"), state.before("registry"), state.now("registry")
+    assignment, registry = state.before("assignment"), state.before("registry")
     con.execute(_OVERLAP)
     if is_there(con, "select 1 from night_torn limit 1"):
         find_claims(con, state)
@@ -56,7 +56,7 @@ def label_components(
     key_of_component[survivor] = survivor_key
     # A component's label is its founder's rec.
     nameless = np.flatnonzero((key_of_component < 0) & (component == np.arange(records.count)))
-    key_of_component[nameless] = _name(con, nameless, records.row[nameless], registry, untouched)
+    key_of_component[nameless] = _name(con, state, nameless, records.row[nameless])
     _write_registry(con, state, is_part=is_part, salt=config.salt)
     return key_of_component[component]
 
@@ -78,17 +78,28 @@ def _write_registry(con: duckdb.DuckDBPyConnection, state: State, *, is_part: bo
         con.execute(f"insert into {now} from {tonight}")
 
 
-def _name(con: duckdb.DuckDBPyConnection, component: Ints, row: Ints, registry: str, untouched: str) -> Ints:
-    """Write `night_fresh`: the founder's free earlier id for each of these components, else the next new one."""
+def _name(con: duckdb.DuckDBPyConnection, state: State, component: Ints, row: Ints) -> Ints:
+    """Write `night_fresh`: the founder's free earlier id for each of these components, else the next new one.
+
+    An id that an earlier run of the night minted has the key that it had then; nobody else ever gets that.
+    """
+    known = {"registry": state.before("registry"), "untouched": state.now("registry")}
+    handed_out = state.now("handed_out")
     store(con, "night_nameless", {"component": component.astype(np.int32), "row": row.astype(np.int32)})
     generation, revived = np.zeros(component.size, dtype=np.int64), np.full(component.size, -1)
-    (last_key,) = one_row(con, _LAST_KEY.format(registry=registry, untouched=untouched))
+    (last_key,) = one_row(con, _LAST_KEY.format(**known, handed_out=handed_out))
     if last_key >= 0:
-        founder, next_generation, earlier = fetch_ints(con, _EARLIER.format(registry=registry, untouched=untouched))
+        founder, next_generation, earlier = fetch_ints(con, _EARLIER.format(**known))
         place = np.searchsorted(component, founder)
         generation[place], revived[place] = next_generation, earlier
     is_revived = revived >= 0
-    customer_key = np.where(is_revived, revived, last_key + np.cumsum(~is_revived))
+    customer_key = revived.copy()
+    founder, minted_generation, key = fetch_ints(con, _MINTED_BEFORE.format(handed_out=handed_out))
+    place = np.searchsorted(component, founder)
+    is_same = ~is_revived[place] & (generation[place] == minted_generation)
+    customer_key[place[is_same]] = key[is_same]
+    is_new = customer_key < 0
+    customer_key[is_new] = last_key + 1 + np.arange(np.count_nonzero(is_new))
     store(
         con,
         "night_fresh",
@@ -239,8 +250,16 @@ _EARLIER = """
 _LAST_KEY = """
     select greatest(
         (select coalesce(max(customer_key), -1) from {registry}),
-        (select coalesce(max(customer_key), -1) from {untouched})
+        (select coalesce(max(customer_key), -1) from {untouched}),
+        (select coalesce(max(customer_key), -1) from {handed_out})
     ) as customer_key
+"""
+
+_MINTED_BEFORE = """
+    select nameless.component, minted.generation, minted.customer_key
+    from {handed_out} as minted
+    inner join night_record as record on minted.founder_key = record.key
+    inner join night_nameless as nameless using (row)
 """
 
 _REGISTRY = """

@@ -4,8 +4,8 @@ Public: assignment, registry, event, value_state, conflict (docs/architecture.md
 value, as hashes, and which of it joined: enough to tell a new link from an old one, and no phone in it), `seen` (what
 tonight's records said of themselves, as a digest, and the component they are in before any limit), `bucket` (sums of
 both, see `digests.py`), `override_seen`, `blocked_seen`, `night` (one row per night), `settled` (up to which event a
-night is not taken back when run again), `handed_out` (ids that a run which was taken back had minted, until the
-registry has them).
+night is not taken back when run again), `handed_out` (ids that a run which was taken back had minted, and
+their keys, until the registry has them).
 
 A night replaces every row (`whole`) or those of the customers it touches (`part`, see `touched.py`). What it replaces
 is kept in the twins `<table>_before`; with the tables `touched_*`, which say whose rows those are, a night that runs
@@ -77,7 +77,10 @@ _LOGS: Final[dict[str, str]] = {
         summary varchar not null
     """,
     "settled": "night date not null, seq integer not null",
-    "handed_out": "one_id varchar not null, founder_key varchar not null, generation integer not null",
+    "handed_out": """
+        one_id varchar not null, founder_key varchar not null, generation integer not null,
+        customer_key integer not null
+    """,
     "touched_customer": "customer_key integer not null",
     "touched_record": "key_hash ubigint not null",
     "touched_value": "value_hash ubigint not null",
@@ -209,17 +212,12 @@ def take_back(con: duckdb.DuckDBPyConnection, state: State) -> None:
 
 def _note_handed_out(con: duckdb.DuckDBPyConnection, state: State) -> None:
     """Somebody may have written them down: a day's runs are published."""
-    minted = {
-        Way.NONE: "where false",
-        Way.WHOLE: f"where customer_key > (select coalesce(max(customer_key), -1) from {state.before('registry')})",
-        Way.PART: f"{_touched(state, 'registry')} and customer_key not in (select customer_key from before)",
-    }
+    replaced = {Way.NONE: "where false", Way.WHOLE: "", Way.PART: _touched(state, "registry")}
     con.execute(f"""
         insert into {state.now("handed_out")}
-        with before as (select customer_key from {state.before("registry")})
-        select one_id, founder_key, generation
-        from {state.now("registry")}
-        {minted[state.repeated or Way.NONE]}
+        select one_id, founder_key, generation, customer_key
+        from (from {state.now("registry")} {replaced[state.repeated or Way.NONE]}) as tonight
+        anti join {state.before("registry")} as before using (customer_key)
     """)
 
 
@@ -288,6 +286,36 @@ def log_night(con: duckdb.DuckDBPyConnection, state: State, summary: NightSummar
 
 
 def _upgrade(con: duckdb.DuckDBPyConnection, schema: str) -> None:
+    _keep_keys_handed_out(con, schema)
+    _keep_what_did_not_join(con, schema)
+
+
+def _keep_keys_handed_out(con: duckdb.DuckDBPyConnection, schema: str) -> None:
+    """Ids used to be handed out without their keys: those that wait get new ones, theirs may be others' by now."""
+    columns = {name for (name,) in con.execute(
+        "select column_name from duckdb_columns() where schema_name = $schema and table_name = 'handed_out'",
+        {"schema": schema},
+    ).fetchall()}  # fmt: skip
+    if not columns or "customer_key" in columns:
+        return
+    con.begin()
+    con.execute(f"alter table {schema}.handed_out rename to handed_out_until_now")
+    con.execute(f"create table {schema}.handed_out ({_LOGS['handed_out']})")
+    con.execute(f"""
+        insert into {schema}.handed_out
+        select distinct on (one_id) one_id, founder_key, generation, last_key + dense_rank() over (order by one_id)
+        from {schema}.handed_out_until_now
+        cross join (
+            select greatest(max(registry.customer_key), max(before.customer_key), -1) as last_key
+            from {schema}.registry as registry
+            full join {schema}.registry_before as before using (one_id)
+        ) as known
+    """)
+    con.execute(f"drop table {schema}.handed_out_until_now")
+    con.commit()
+
+
+def _keep_what_did_not_join(con: duckdb.DuckDBPyConnection, schema: str) -> None:
     """Until 0.1.0's second algorithm `night` said `replaced`, and links were kept without what did not join."""
     is_old = con.execute(
         """

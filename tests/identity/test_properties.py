@@ -260,7 +260,8 @@ def _assert_unchanged_sets_keep_their_id(last: dict[str, str], ids: dict[str, st
 
 def _assert_registry_is_sound(nights: Nights) -> None:
     registry = nights.rows("select customer_key, one_id, status, merged_into from identity.registry")
-    assert sorted(row[0] for row in registry) == list(range(len(registry)))
+    waiting = nights.rows("select customer_key from identity.handed_out")
+    assert sorted(row[0] for row in [*registry, *waiting]) == list(range(len(registry) + len(waiting)))
     status = {one_id: (state, target) for _, one_id, state, target in registry}
     assert {one_id for one_id, (state, _) in status.items() if state == "active"} == set(nights.ids().values())
     for one_id in status:
@@ -425,11 +426,16 @@ def _assert_night_starts_over(nights: Nights, world: World) -> None:
 def test_every_id_that_any_run_gave_out_leads_somewhere_after_all_later_runs(seed: int):
     rng = random.Random(seed)
     nights, given_out = Nights(config=CONFIG, part_at_most=_way_of(seed)), set()
+    keys: dict[str, int] = {}
     for world in worlds_of_nights(seed):
         nights.next(_morning(rng, world))
         for arrived in (_morning(rng, world), world)[rng.randrange(2) :]:
             given_out |= set(nights.ids().values())
+            keys |= dict(nights.rows("select one_id, customer_key from identity.registry"))
             nights.again(arrived)
+            keys_now = dict(nights.rows("select one_id, customer_key from identity.registry"))
+            assert keys | keys_now == keys_now | keys
+            assert len(set((keys | keys_now).values())) == len(keys | keys_now)
             replayed: dict[str, str] = {}
             for key, to_id in nights.rows("""
                 select key, to_id from identity.event where event in ('LINKED', 'MOVED') order by night, seq

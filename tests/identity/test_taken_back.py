@@ -122,7 +122,7 @@ def test_an_id_given_out_in_the_morning_leads_to_whom_its_customer_is_by_noon(pa
     one_id = nights.id_of("new")
     assert one_id == nights.id_of("before") != early
     assert nights.rows(f"select status, merged_into, customer_key from identity.registry where one_id = '{early}'") == [
-        ("merged", one_id, 3)
+        ("merged", one_id, 2)
     ]
     assert nights.rows("select * exclude (night, seq) from identity.event where event = 'ID_MERGED'") == [
         ("ID_MERGED", None, early, one_id, "phone", "+86139****0003", "official_account_fan:wx:before", None)
@@ -154,3 +154,63 @@ def test_an_id_given_out_to_a_record_that_went_again_waits_for_it(part_at_most: 
         ("merged", nights.id_of("new"))
     ]
     assert nights.rows("from identity.handed_out") == []
+
+
+@WAYS
+def test_a_customer_key_of_the_morning_means_nobody_else_by_noon(part_at_most: float):
+    nights = Nights(part_at_most=part_at_most)
+    nights.next(family())
+    morning = family().plus(fan("x", seen=5, phone=phone(3)), fan("y", seen=6, phone=phone(4)))
+    nights.next(morning)
+    early = key_of_founders(nights)
+
+    # The first of the two is somebody known by noon, and somebody else has come.
+    nights.again(family().plus(fan("x", seen=5, phone=phone(1)), fan("y", seen=6, phone=phone(4)), lead("z", seen=7)))
+    noon = key_of_founders(nights)
+    nights.again(morning)
+    evening = key_of_founders(nights)
+    nights.next(morning.plus(lead("z", seen=7)))
+
+    assert noon.items() >= early.items()
+    assert evening == noon
+    assert key_of_founders(nights).items() >= {of: key for of, key in noon.items() if of[0] != "lead:leads:z"}.items()
+    keys = [key for (key,) in nights.rows("select customer_key from identity.registry")]
+    assert len(keys) == len(set(keys))
+
+
+@WAYS
+def test_an_id_that_comes_back_nights_later_has_its_key_and_keeps_it_when_that_night_runs_again(part_at_most: float):
+    nights = Nights(part_at_most=part_at_most)
+    nights.next(family())
+    nights.next(family().plus(fan("x", seen=5)))
+    early = key_of_founders(nights)
+    nights.again(family())
+    nights.next(family().plus(lead("other", seen=9), lead("another", seen=9)))
+
+    for number, night in enumerate((nights.next, nights.again, nights.again)):
+        others = [lead(name, seen=9) for name in ("other", "another", f"newest {number}")]
+        night(family().plus(fan("x", seen=5), *others))
+
+        assert key_of_founders(nights).items() >= early.items()
+
+
+def key_of_founders(nights: Nights) -> dict[tuple[str, int], int]:
+    """The key of every id that anybody was ever given, by founder and generation."""
+    rows = nights.rows(
+        "select founder_key, generation, customer_key from identity.registry"
+        " union select founder_key, generation, customer_key from identity.handed_out"
+    )
+    return {(founder, generation): key for founder, generation, key in rows}
+
+
+def test_ids_handed_out_by_an_earlier_program_get_keys_that_nobody_has():
+    nights = Nights(part_at_most=0)
+    nights.next(family())
+    nights.next(family().plus(fan("x", seen=5), fan("y", seen=6)))
+    nights.again(family().plus(fan("y", seen=6)))
+    nights.con.execute("alter table identity.handed_out drop column customer_key")
+
+    nights.next(family().plus(fan("y", seen=6), lead("other", seen=9)))
+
+    keys = key_of_founders(nights)
+    assert len(keys) == len(set(keys.values())) == 5
