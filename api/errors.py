@@ -25,6 +25,13 @@ from segment_engine.problems import Problem
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 
+EARLIER_RELEASE = Problem(
+    "earlier_release",
+    "",
+    "当前数据版本由旧版程序发布,缺少所需内容,请先运行夜间任务",
+    "An earlier release published what is served, without what this needs; run the nightly pipeline first.",
+)
+
 
 class ApiError(Exception):
     """An answer other than the one hoped for."""

@@ -178,7 +178,7 @@ def _reporting() -> Iterator[None]:
     from pipelines.telling import reason  # noqa: PLC0415
     from segment_engine.runtime.catalogs import DamagedCatalogError  # noqa: PLC0415
     from segment_engine.runtime.memberships import DamagedMembershipsError  # noqa: PLC0415
-    from segment_engine.runtime.published import NothingPublishedError  # noqa: PLC0415
+    from segment_engine.runtime.published import EarlierReleaseError, NothingPublishedError  # noqa: PLC0415
     from segment_engine.runtime.version import UnknownCustomerError  # noqa: PLC0415
 
     try:
@@ -187,7 +187,7 @@ def _reporting() -> Iterator[None]:
         fail(str(error), code=NOTHING_PUBLISHED)
     except NotPublishedYetError as error:
         fail(str(error), code=2)
-    except (DamagedCatalogError, DamagedMembershipsError, UnknownCustomerError) as error:
+    except (DamagedCatalogError, DamagedMembershipsError, EarlierReleaseError, UnknownCustomerError) as error:
         fail(str(error))
     except KeyboardInterrupt:
         fail("stopped / 已停止", code=130)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from api.access.erased import erased_customers
 from api.customers.sight import Sight
-from api.errors import ConflictError
+from api.errors import EARLIER_RELEASE, ConflictError, NotReadyError
 from api.filters.evaluator import Session
 from api.jobs.context import Finished, JobContext
 from api.storage.audiences import Calculation, Committed, current_versions
@@ -20,6 +20,7 @@ from api.storage.calculation import Made, calculate, commit, read_inputs
 from segment_engine.problems import Problem
 from segment_engine.runtime.bitmaps import Bitmap
 from segment_engine.runtime.limited import Budget
+from segment_engine.runtime.published import EarlierReleaseError
 
 SECONDS: Final = 600.0
 """A calculation may take longer than anybody would wait for a preview."""
@@ -54,7 +55,7 @@ class _Outcome:
 
 
 def recalculate(context: JobContext) -> Finished:
-    """Calculate what the job names on the version that is served, and serve it; raises ConflictError."""
+    """Calculate what the job names on the version that is served, and serve it; raises ConflictError, NotReadyError."""
     ids: Collection[int] = context.job.params["ids"]
     total, outcome = len(ids), _Outcome()
     context.progress(0, total)
@@ -79,7 +80,10 @@ def _attempt(context: JobContext, ids: Collection[int], outcome: _Outcome) -> Se
         def work() -> Made:
             return calculate(found, session.opened, session.cursor, services.settings.folders.audiences, now=now)
 
-        made = session.within_budget(work)
+        try:
+            made = session.within_budget(work)
+        except EarlierReleaseError:
+            raise NotReadyError(EARLIER_RELEASE) from None
         calculation = Calculation(
             warehouse=session.pointer.version,
             as_of=session.pointer.as_of,

@@ -12,12 +12,12 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from api.edge.further_rules import further_problems
-from api.errors import PROBLEM_MEDIA_TYPE, ApiError, NotReadyError
+from api.errors import EARLIER_RELEASE, PROBLEM_MEDIA_TYPE, ApiError, NotReadyError
 from api.storage.database import StoreBusyError, StoreGoneError
 from api.wording import chinese
 from segment_engine.problems import Problem, pointer
 from segment_engine.runtime.catalogs import DamagedCatalogError
-from segment_engine.runtime.published import DamagedPointerError, NothingPublishedError
+from segment_engine.runtime.published import DamagedPointerError, EarlierReleaseError, NothingPublishedError
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("cdp.api")
 
@@ -72,6 +72,10 @@ def install_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(DamagedPointerError)
     async def _damaged_pointer(request: Request, error: DamagedPointerError) -> JSONResponse:
         return error_answer(request.scope, NotReadyError(DAMAGED_POINTER))
+
+    @app.exception_handler(EarlierReleaseError)
+    async def _earlier_release(request: Request, error: EarlierReleaseError) -> JSONResponse:
+        return error_answer(request.scope, NotReadyError(EARLIER_RELEASE))
 
     @app.exception_handler(DamagedCatalogError)
     async def _damaged_catalogue(request: Request, error: DamagedCatalogError) -> JSONResponse:

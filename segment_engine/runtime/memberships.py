@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from segment_engine.runtime.bitmaps import Bitmap, changes, of_keys
 from segment_engine.runtime.durable import sync
+from segment_engine.runtime.published import EarlierReleaseError
 
 Keys = npt.NDArray[np.integer]
 
@@ -82,10 +83,13 @@ class Membership:
 
 
 def read_merges(connection: duckdb.DuckDBPyConnection) -> Merges:
-    """Who was merged into whom, in the version that is open."""
-    found = connection.execute(
-        "select old_customer_key, customer_key from marts.one_id_alias order by old_customer_key"
-    ).fetchnumpy()
+    """Who was merged into whom, in the version that is open; raises EarlierReleaseError."""
+    try:
+        found = connection.execute(
+            "select old_customer_key, customer_key from marts.one_id_alias order by old_customer_key"
+        ).fetchnumpy()
+    except (duckdb.BinderException, duckdb.CatalogException):
+        raise EarlierReleaseError from None
     return Merges(found["old_customer_key"].astype(np.int64), found["customer_key"].astype(np.int64))
 
 

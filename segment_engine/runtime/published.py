@@ -40,6 +40,16 @@ class DamagedPointerError(Exception):
         )
 
 
+class EarlierReleaseError(Exception):
+    """An earlier release published the version, and something that is asked of it is not there yet."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "an earlier release published what is served: run `cdp nightly` first / "
+            "当前数据版本由旧版程序发布:请先运行 cdp nightly"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Pointer:
     """What `CURRENT` says: one published version.
