@@ -95,7 +95,7 @@ def test_requests_that_only_a_socket_can_send_are_refused(serve: Callable[..., S
     head = b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
     big = (
         b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
-        + (b"8000\r\n" + b"x" * 0x8000 + b"\r\n") * 3
+        + (b"8000\r\n" + b"x" * 0x8000 + b"\r\n") * 9
     )
 
     assert served.raw(b"GET /healthz?a=\xe4\xb8\xad" + head + b"\r\n").startswith(b"HTTP/1.1 400")
