@@ -10,9 +10,7 @@ four largest marts of the same file in the same run, says how fast the machine i
 
 import argparse
 import json
-import shutil
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,16 +25,15 @@ from rich.table import Table
 from sqlalchemy import Connection, insert
 
 from api.storage.tables.audiences import audience, audience_definition
-from benchmarks.nightly import make_sample, run_night
 from benchmarks.segments_rules import make_rules
-from benchmarks.signed_in import WHO, add_administrator, api_client, new_store
+from benchmarks.signed_in import WHO, add_administrator, api_client, new_store, published_sample
 from pipelines.settings import PipelineSettings
 from pipelines.warehouse.audience_inputs import take_audiences
 from pipelines.warehouse.audiences import calculate_night, serve_night
 from pipelines.warehouse.catalog import catalog_json
 from pipelines.warehouse.connection import connect_warehouse
 from segment_engine.catalog import read_catalog
-from segment_engine.runtime.published import POINTER_NAME, read_pointer
+from segment_engine.runtime.published import read_pointer
 
 ASKED: Final = 30
 """So many rules are calculated on demand, one after the other."""
@@ -61,27 +58,16 @@ def main() -> None:
     parser.add_argument("--directory", type=Path, help="where the data goes [default: a temporary folder]")
     parser.add_argument("--keep", action="store_true", help="keep the data; reuse what is already there")
     told = parser.parse_args()
-    base = told.directory or Path(tempfile.mkdtemp(prefix="cdp-benchmark-"))
-    settings = PipelineSettings(data_dir=base / str(told.customers))
-    try:
-        _prepare(settings, told.customers)
+    with published_sample(told.customers, told.directory, keep=told.keep) as settings:
+        _forget_calculations(settings)
         rules = make_rules(told.rules, _clinics(settings))
         key = _write_store(settings, rules)
         _show_night(_measure_night(settings), len(rules))
         _show_demand(settings, key, sorted(rules)[:ASKED])
-    finally:
-        if not told.keep:
-            shutil.rmtree(base, ignore_errors=True)
 
 
-def _prepare(settings: PipelineSettings, customers: int) -> None:
-    folders = settings.folders
-    if not (folders.published / POINTER_NAME).exists():
-        if not folders.landing.exists():
-            make_sample(customers, folders)
-        run_night(folders.root)
-    shutil.rmtree(folders.audiences, ignore_errors=True)
-    with duckdb.connect(str(folders.marts)) as con:
+def _forget_calculations(settings: PipelineSettings) -> None:
+    with duckdb.connect(str(settings.folders.marts)) as con:
         for name in ("smart_audience_change", "audience_version"):
             con.execute(f"drop table if exists marts.{name} cascade")
 

@@ -8,9 +8,7 @@ median in multiples of B, what DuckDB alone takes for `select * from dim_custome
 """
 
 import argparse
-import shutil
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,10 +21,9 @@ from fastapi.testclient import TestClient
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.nightly import make_sample, run_night
-from benchmarks.signed_in import add_administrator, api_client, new_store
+from benchmarks.signed_in import add_administrator, api_client, new_store, published_sample
 from pipelines.settings import PipelineSettings
-from segment_engine.runtime.published import POINTER_NAME, read_pointer
+from segment_engine.runtime.published import read_pointer
 
 ASKED: Final = 30
 TARGET_MS: Final = 300
@@ -60,23 +57,8 @@ def main() -> None:
     parser.add_argument("--directory", type=Path, help="where the data goes [default: a temporary folder]")
     parser.add_argument("--keep", action="store_true", help="keep the data; reuse what is already there")
     told = parser.parse_args()
-    base = told.directory or Path(tempfile.mkdtemp(prefix="cdp-benchmark-"))
-    settings = PipelineSettings(data_dir=base / str(told.customers))
-    try:
-        _prepare(settings, told.customers)
+    with published_sample(told.customers, told.directory, keep=told.keep) as settings:
         _measure(settings)
-    finally:
-        if not told.keep:
-            shutil.rmtree(base, ignore_errors=True)
-
-
-def _prepare(settings: PipelineSettings, customers: int) -> None:
-    folders = settings.folders
-    if not (folders.published / POINTER_NAME).exists():
-        if not folders.landing.exists():
-            make_sample(customers, folders)
-        run_night(folders.root)
-    shutil.rmtree(folders.audiences, ignore_errors=True)
 
 
 def _measure(settings: PipelineSettings) -> None:

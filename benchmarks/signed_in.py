@@ -1,8 +1,11 @@
-"""An administrator of a new store, and the API in this process as that administrator."""
+"""A published sample, a new store with an administrator, and the API in this process as that administrator."""
 
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from fastapi.testclient import TestClient
@@ -16,11 +19,34 @@ from api.settings import ApiSettings
 from api.storage.database import Database
 from api.storage.tables.access import actor, actor_role
 from api.store import upgrade_store
+from benchmarks.nightly import make_sample, run_night
 from pipelines.settings import PipelineSettings
+from segment_engine.runtime.published import POINTER_NAME
 
 WHO = "bench"
 """The administrator's id."""
 OPERATIONAL = ("operational.sqlite", "operational.sqlite-wal", "operational.sqlite-shm")
+
+
+@contextmanager
+def published_sample(customers: int, directory: Path | None, *, keep: bool) -> Iterator[PipelineSettings]:
+    """A data directory with a published night and no members of tags and segments; reused where there is one.
+
+    Below `directory`, or in a temporary folder; removed at the end unless kept.
+    """
+    base = directory or Path(tempfile.mkdtemp(prefix="cdp-benchmark-"))
+    settings = PipelineSettings(data_dir=base / str(customers))
+    folders = settings.folders
+    try:
+        if not (folders.published / POINTER_NAME).exists():
+            if not folders.landing.exists():
+                make_sample(customers, folders)
+            run_night(folders.root)
+        shutil.rmtree(folders.audiences, ignore_errors=True)
+        yield settings
+    finally:
+        if not keep:
+            shutil.rmtree(base, ignore_errors=True)
 
 
 def new_store(settings: PipelineSettings) -> Database:
