@@ -1,12 +1,11 @@
 """What nights make of tags and segments: the same to analysts and marketers, whatever happens in between."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import insert, text
@@ -36,40 +35,14 @@ from tests.audiences import (
     share,
     take_out,
 )
-from tests.conftest import END_ON, MORNING, MadeOnce
-from tests.stores import SqliteStores
-from tests.warehouse.audience_nights import READ_BEFORE, Nights, make_small_night
+from tests.conftest import END_ON, MORNING
+from tests.warehouse.audience_nights import READ_BEFORE, Nights
 
 WOMEN = all_of({"kind": "attribute", "field": "gender", "operator": "eq", "value": "女"})
 MEN = all_of({"kind": "attribute", "field": "gender", "operator": "eq", "value": "男"})
 VISITED = all_of({"kind": "activity", "source": "visit", "occurrence": "did"})
 OF_WOMEN = "select customer_key from marts.dim_customer where gender = '女'"
 OF_MEN = "select customer_key from marts.dim_customer where gender = '男'"
-
-
-class Killed(BaseException):
-    """What no code of ours catches."""
-
-
-@pytest.fixture(scope="session")
-def sqlite_stores(tmp_path_factory: pytest.TempPathFactory) -> SqliteStores:
-    return SqliteStores(tmp_path_factory.mktemp("store"))
-
-
-@pytest.fixture
-def small(night: PipelineSettings, made_once: MadeOnce, tmp_path: Path) -> PipelineSettings:
-    """The shared night with few tables, in a folder that the test may change."""
-    made = made_once("small_night", partial(make_small_night, night))
-    shutil.copytree(made / "data", tmp_path / "data")
-    return PipelineSettings(data_dir=tmp_path / "data")
-
-
-@pytest.fixture
-def nights(small: PipelineSettings, sqlite_stores: SqliteStores) -> Iterator[Nights]:
-    with sqlite_stores.new(small.data_dir):
-        store = Database(small)
-        yield Nights(small, store)
-        store.close()
 
 
 def ids_of(nights: Nights, count: int) -> list[str]:
@@ -353,126 +326,6 @@ def test_the_command_leaves_what_a_night_served_while_it_had_the_version_before_
 
     assert (told.counts, told.overtaken, told.unknown) == ({}, [1], [])
     assert nights.served()[1].warehouse == "tomorrow"
-
-
-Patch = Callable[[pytest.MonkeyPatch], None]
-
-
-def before(name: str) -> Patch:
-    """Die when this is called."""
-
-    def die(*_: Any, **__: Any) -> None:
-        raise Killed
-
-    return lambda patch: patch.setattr(name, die)
-
-
-def behind(name: str) -> Patch:
-    """Die when this has been done."""
-
-    def applied(patch: pytest.MonkeyPatch) -> None:
-        module, _, attribute = name.rpartition(".")
-        real = getattr(night_of_audiences if module.endswith("audiences") else steps, attribute)
-
-        def do_and_die(*given: Any, **named: Any) -> None:
-            real(*given, **named)
-            raise Killed
-
-        patch.setattr(name, do_and_die)
-
-    return applied
-
-
-def behind_the_commit(patch: pytest.MonkeyPatch) -> None:
-    real = night_of_audiences.Database.write
-
-    def write_and_die(self: Any, work: Any) -> None:
-        real(self, work)
-        raise Killed
-
-    patch.setattr(night_of_audiences.Database, "write", write_and_die)
-
-
-POINTS = {
-    "before calculating": before("pipelines.warehouse.audiences.calculate"),
-    "behind the file of members": before("pipelines.warehouse.audiences.write_tables"),
-    "behind the tables": before("pipelines.warehouse.audiences.sync"),
-    "before publishing": before("pipelines.steps.publish_marts"),
-    "behind publishing": behind("pipelines.steps.publish_marts"),
-    "before committing": before("pipelines.warehouse.audiences.commit"),
-    "behind committing": behind_the_commit,
-}
-
-
-@pytest.mark.parametrize(
-    ("point", "came_between"),
-    [*((point, False) for point in POINTS), ("behind publishing", True), ("before committing", True)],
-)
-def test_a_night_that_is_killed_is_finished_by_the_next(
-    nights: Nights, monkeypatch: pytest.MonkeyPatch, point: str, came_between: bool
-) -> None:
-    add_audience(nights.store, 1, share(0, 30))
-    add_audience(nights.store, 2, all_of(in_segment(1)))
-    add_audience(nights.store, 3, WRONG)
-    nights.night()
-    before_it = nights.pointed(1)
-    define(nights.store, 1, share(20, 60))
-
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        POINTS[point](patch)
-        nights.night()
-    # Whatever happened, what is served is whole: all of before, or all of tonight.
-    assert nights.pointed(1) == nights.pointed(2)
-    assert (nights.pointed(1) == before_it) == (point != "behind committing")
-    if came_between:
-        nights.on_demand(2)
-
-    nights.night()
-
-    assert nights.pointed(1) == nights.pointed(2) != before_it
-    assert len({one.file for one in nights.versions() if one.audience_id == 1}) == nights.served()[1].number
-    nights.night()
-    assert nights.wrongs() == []
-
-
-def test_what_a_killed_night_published_is_served_before_the_next_one_begins_anew(
-    nights: Nights, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    add_audience(nights.store, 1, WOMEN)
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        before("pipelines.warehouse.audiences.commit")(patch)
-        nights.night()
-    # News, so the next night is another one.
-    define(nights.store, 1, MEN)
-
-    nights.calculate()
-
-    assert nights.pointed(1) == nights.keys(OF_WOMEN)
-
-
-def test_serving_twice_serves_once(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
-    add_audience(nights.store, 1, WOMEN)
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        behind_the_commit(patch)
-        nights.night()
-    nights.on_demand(1)
-
-    assert steps.serve_audiences(nights.settings) == {"audiences served": 1}
-    assert steps.serve_audiences(nights.settings) == {}
-    assert [one.trigger for one in nights.versions()] == ["nightly", "manual"]
-
-
-def test_what_waits_is_nothing_where_its_file_was_swept(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
-    add_audience(nights.store, 1, WOMEN)
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        before("pipelines.warehouse.audiences.commit")(patch)
-        nights.night()
-    shutil.rmtree(nights.settings.folders.audiences)
-
-    assert steps.serve_audiences(nights.settings) == {"audiences lost": 1}
-    assert nights.served() == {}
-    nights.night()
-    assert nights.pointed(1) == nights.members(1) == nights.keys(OF_WOMEN)
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"fingerprint": 1'], ids=["empty", "object", "list", "half"])
